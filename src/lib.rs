@@ -1,0 +1,20 @@
+//! sessionlake: an OpenTelemetry collector for AI-agent sessions.
+//!
+//! ```text
+//!  OTLP gRPC, OTLP HTTP, hooks ─ receiver ─ redaction ─ journal ─(durable: acknowledged)─ sink/lake: facts
+//!                                                                                             │
+//!                          DuckDB, Spark, ... ── events, sessions ── seal: enrich::fold ──────┘
+//! ```
+
+pub mod clock;
+pub mod model;
+
+pub mod receiver;
+
+pub mod redaction;
+
+pub mod journal;
+
+pub mod enrich;
+
+pub mod sink;

@@ -1,0 +1,16 @@
+//! The vocabulary of sessionlake: what arrives, what is kept, what is computed. Imports nothing of ours.
+
+pub mod batch;
+pub mod event;
+pub mod fact;
+pub mod key;
+pub mod otlp;
+pub mod session;
+pub mod workspace;
+
+pub use batch::{Batch, Envelope, RecordHits, Signal};
+pub use event::{Event, Joined};
+pub use fact::{Columns, Fact, FactId, Kind, Redaction, Source, Truncation};
+pub use key::LakeKey;
+pub use session::{Gap, Prompt, Session, SkillUse, Status};
+pub use workspace::Workspace;

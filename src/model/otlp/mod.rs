@@ -1,0 +1,6 @@
+//! OTLP on the wire: the message table, a reader and writer of protobuf, and borrowed views of what a request holds.
+
+pub mod identity;
+pub mod schema;
+pub mod view;
+pub mod wire;

@@ -1,0 +1,3 @@
+//! Speaks the protocols. Knows nothing of storage.
+
+pub mod otlp;

@@ -1,0 +1,3 @@
+//! Where acknowledged telemetry goes.
+
+pub mod lake;
