@@ -8,6 +8,12 @@ pub struct Message {
     pub fields: &'static [Field],
 }
 
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
 impl Message {
     pub fn field(&self, number: u32) -> Option<&'static Field> {
         self.fields.iter().find(|f| f.number == number)
