@@ -14,6 +14,8 @@ pub mod replies;
 pub mod serve;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 use axum::Router;
 use axum::http::HeaderMap;
