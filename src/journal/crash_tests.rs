@@ -174,7 +174,7 @@ impl Run {
         let Some(position) = self.read else { return };
         self.committed.1 = self.committed.1.max(position.seq);
         if self.open.as_mut().unwrap().reader.commit(position).is_ok() {
-            self.committed.0 = self.committed.1;
+            self.committed.0 = self.committed.0.max(position.seq);
         }
     }
 

@@ -76,7 +76,7 @@ pub static RULES: &[Rule] = &[
     token("databricks-token", &["dapi"], r"\bdapi[a-h0-9]{32}(?:-\d)?"),
     token("doppler-token", &["dp.pt.", "dp.st.", "dp.ct.", "dp.sa.", "dp.scim.", "dp.audit."], r"\bdp\.(?:pt|st|ct|sa|scim|audit)\.[A-Za-z0-9_.-]{20,}"),
     token("planetscale-token", &["pscale_"], r"\bpscale_(?:tkn|pw|oauth)_[A-Za-z0-9=._-]{30,}"),
-    token("supabase-token", &["sbp_", "sb_secret_"], r"\b(?:sbp_[a-f0-9]{40}|sb_secret_[A-Za-z0-9_-]{20,})"),
+    token("supabase-token", &["sbp_", "sb_secret_"], r"\b(?:sbp_[A-Za-z0-9]{40}|sb_secret_[A-Za-z0-9_-]{20,})"),
     token("nkey-seed", &["sua", "suam", "sxa", "sca", "sna", "soa"], r"\bS[UACONX]A[A-Z2-7]{55}\b"),
     // Code hosts, registries, CI.
     token("github-token", &["ghp_", "gho_", "ghu_", "ghs_", "ghr_"], r"\bgh[pousr]_[A-Za-z0-9]{30,255}"),
@@ -105,7 +105,7 @@ pub static RULES: &[Rule] = &[
     token("openrouter-key", &["sk-or-"], r"\bsk-or-v1-[a-f0-9]{40,}"),
     token("openai-key", &["sk-proj-", "sk-svcacct-", "sk-admin-", "t3blbkfj"], r"\bsk-(?:(?:proj|svcacct|admin)-[A-Za-z0-9_-]{20,}|[A-Za-z0-9_-]{16,}T3BlbkFJ[A-Za-z0-9_-]{16,})").back(180),
     mixed("llm-key", &["sk-"], r"\bsk-(?:[a-z0-9]{2,10}-)?[A-Za-z0-9]{20,}"),
-    token("huggingface-token", &["hf_", "api_org_"], r"\b(?:hf_[A-Za-z0-9]{30,}|api_org_[A-Za-z0-9]{34})"),
+    token("huggingface-token", &["hf_", "api_org_"], r"\b(?:hf_[A-Za-z0-9]{30,}|api_org_[A-Za-z0-9]{34})\b"),
     token("groq-key", &["gsk_"], r"\bgsk_[A-Za-z0-9]{40,}"),
     token("xai-key", &["xai-"], r"\bxai-[A-Za-z0-9]{70,}"),
     token("replicate-token", &["r8_"], r"\br8_[A-Za-z0-9]{37,}"),
@@ -139,7 +139,7 @@ pub static RULES: &[Rule] = &[
     mixed("notion-token", &["ntn_", "secret_"], r"\b(?:ntn_[A-Za-z0-9]{40,}|secret_[A-Za-z0-9]{43})\b"),
     token("figma-token", &["figd_"], r"\bfigd_[A-Za-z0-9_-]{30,}"),
     token("grafana-token", &["glsa_", "glc_"], r"\b(?:glsa_[A-Za-z0-9]{32}_[A-Fa-f0-9]{8}|glc_[A-Za-z0-9+/]{32,}={0,3})"),
-    token("atlassian-token", &["atatt3", "atctt3", "atbb"], r"\b(?:AT[AC]TT3[A-Za-z0-9_=-]{50,}|ATBB[A-Za-z0-9]{32,36})"),
+    token("atlassian-token", &["atatt3", "atctt3", "atbb"], r"\b(?:AT[AC]TT3[A-Za-z0-9_=-]{50,}|ATBB[A-Za-z0-9]{20,36})"),
     token("airtable-token", &["pat"], r"\bpat[A-Za-z0-9]{14}\.[a-f0-9]{64}\b"),
     token("postman-key", &["pmak-"], r"\bPMAK-[a-fA-F0-9]{24}-[a-fA-F0-9]{34}"),
     token("sentry-token", &["sntrys_", "sntryu_"], r"\bsntry[su]_[A-Za-z0-9+/=_-]{40,}"),
@@ -166,6 +166,8 @@ pub static RULES: &[Rule] = &[
         r#"\bcurl\b[^\n|;]{0,200}?\s(?:-u|--user|--proxy-user)[ =]?[\\"']{0,4}[^\s:"'\\]{1,100}:(?P<s>[^\s"'\\]{3,100})"#,
     )
     .checked(Check::NoTemplate),
+    context("sql-password", &["identified by"], 0, r#"(?i)identified by\s{1,4}(?:password\s{1,4})?[\\"']{0,4}(?P<s>[^\s"'\\;)]{4,128})"#)
+        .checked(Check::NoTemplate),
     context("url-password", &["://"], 0, r#"://[^\s:/?#@"'<>\\]{0,128}:(?P<s>[^\s/?#@"'<>\\]{3,256})@"#).checked(Check::NoTemplate),
     // A raw `@` or `#` in a password is not allowed in a URL, but people write it.
     context("url-password", &["://"], 0, r#"://[^\s:/?#@"'<>\\]{1,128}:(?P<s>[^\s/"'<>\\]{3,128})@[A-Za-z0-9.-]{1,100}(?::\d{2,5})?(?:[/\s"']|$)"#)

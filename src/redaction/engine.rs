@@ -8,8 +8,13 @@ use std::ops::Range;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::pairs;
 use super::rule::{Check, Rule};
+use super::{names, pairs};
+
+/// Secrets of one text that are looked for in the rest of it: each costs a pass over the text.
+const MAX_ECHOES: usize = 32;
+/// Longer secrets (key blocks) are not looked for.
+const MAX_ECHO: usize = 512;
 
 /// A rule compiled. `anchored` rules match from their keyword's first byte on.
 struct Compiled {
@@ -106,7 +111,11 @@ impl Engine {
         if !windows.is_empty() {
             self.search(text.as_bytes(), windows, &mut hits);
         }
-        if hits.is_empty() { hits } else { settle(text, hits) }
+        if hits.is_empty() {
+            return hits;
+        }
+        echo(text, &mut hits);
+        settle(text, hits)
     }
 
     /// Whether any keyword stands in `text`: if not, [`Engine::scan`] finds nothing.
@@ -204,6 +213,17 @@ fn compile(rule: &Rule) -> Result<Compiled, EngineError> {
 
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Adds the other places where a secret that was found stands in the same text, up to [`MAX_ECHOES`] secrets.
+fn echo(text: &str, hits: &mut Vec<Hit>) {
+    let found: Vec<Hit> = hits.iter().filter(|hit| hit.span.len() <= MAX_ECHO).take(MAX_ECHOES).cloned().collect();
+    for hit in found {
+        let Some(secret) = text.get(hit.span.clone()).filter(|secret| names::secretive(secret)) else { continue };
+        for (start, _) in text.match_indices(secret) {
+            hits.push(Hit { span: start..start + secret.len(), ..hit.clone() });
+        }
+    }
 }
 
 /// Makes one hit of each heap of overlapping ones, named after the longest, then the earliest rule: the union is

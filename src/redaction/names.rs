@@ -64,6 +64,9 @@ pub const KEY_KINDS: &[&str] = &[
     "shared",
     "storage",
     "anon",
+    "consumer",
+    "application",
+    "client",
 ];
 /// The words that make a `token` a credential beyond doubt.
 const TOKEN_KINDS: &[&str] = &[
@@ -117,6 +120,10 @@ pub fn classify(name: &str) -> Option<Certainty> {
 
 fn judge(last: &str, before: Option<&str>) -> Option<Certainty> {
     let kind = |kinds: &[&str]| before.is_some_and(|word| kinds.contains(&word));
+    // `NOPASSWD`, `nosecret`.
+    if last.starts_with("no") {
+        return None;
+    }
     if STRONG.contains(&last) || STRONG_ENDS.iter().any(|end| last.ends_with(end)) {
         return Some(Certainty::Strong);
     }
@@ -130,7 +137,7 @@ fn judge(last: &str, before: Option<&str>) -> Option<Certainty> {
             () => Some(Certainty::Weak),
         };
     }
-    if last == "pass" && before.is_some() {
+    if (last == "pass" || last == "pw") && before.is_some() {
         return Some(Certainty::Strong);
     }
     WEAK.contains(&last).then_some(Certainty::Weak)
@@ -176,7 +183,7 @@ fn starts_word(bytes: &[u8], i: usize) -> bool {
 /// name also shaped like a secret.
 pub fn hides(certainty: Certainty, name: &str, value: &str) -> bool {
     let value = value.trim();
-    if value.len() < 4 || placeholder(value) || directory(name, value) {
+    if value.len() < 4 || placeholder(value) || path(value) || directory(name, value) {
         return false;
     }
     certainty == Certainty::Strong || secretive(value)
@@ -241,18 +248,44 @@ const NOTHINGS: &[&str] = &[
 /// Whether `value` stands for a value: a variable, a type, a mark that hides one already.
 pub fn placeholder(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
-    let first = value.as_bytes().first().copied().unwrap_or(b' ');
-    let same = value.bytes().all(|b| b == first) || value.bytes().all(|b| b == b'*' || b == b'.' || b == b'x');
-    let template = tag(value)
-        || value.starts_with("${")
-        || value.starts_with("$(")
-        || value.starts_with("{{")
-        || value.starts_with("%(")
-        || value.starts_with("%{")
-        || variable(value)
-        || (first == b'<' && value.ends_with('>'))
-        || (first == b'{' && value.ends_with('}'));
-    same || template || lower.starts_with("your_") || lower.starts_with("your-") || NOTHINGS.contains(&lower.as_str())
+    let starts = ["${", "$(", "{{", "%(", "%{", "###", "&lt;"].iter().any(|start| value.starts_with(start));
+    let your = lower.starts_with("your_") || lower.starts_with("your-");
+    let named = enclosed(value, '<', '>') || enclosed(value, '{', '}') || enclosed(value, '%', '%');
+    starts || your || named || tag(value) || variable(value) || dummy(value) || NOTHINGS.contains(&lower.as_str())
+}
+
+/// One character over and over: `********`, `xxxx-xxxx`, `00000000-0000`; or a number in hexadecimal: `-0x7`.
+fn dummy(value: &str) -> bool {
+    let mut kinds: Vec<u8> = value.bytes().filter(|b| !b"-_ ".contains(b)).map(|b| b.to_ascii_lowercase()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds.len() <= 1 || masked(value.as_bytes()) || value.trim_start_matches('-').starts_with("0x") && value.len() < 12
+}
+
+/// A run of eight `x` or `*`: somebody has masked the value already, or never had one.
+pub fn masked(value: &[u8]) -> bool {
+    value.windows(8).any(|run| run.iter().all(|b| b"xX".contains(b)) || run.iter().all(|b| *b == b'*'))
+}
+
+/// A name between two marks.
+fn enclosed(value: &str, open: char, close: char) -> bool {
+    let inner = value.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+    inner.is_some_and(|name| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-. /#".contains(&b))
+    })
+}
+
+/// Where a secret is kept, instead of it: `/run/secrets/db.txt`, `certs/key.pem`.
+fn path(value: &str) -> bool {
+    const FILES: &[&str] = &[
+        "pem", "key", "txt", "json", "yaml", "yml", "sh", "crt", "cer", "p12", "jks", "env", "conf", "cfg", "ini",
+        "py", "rs", "js", "ts", "go", "toml", "md",
+    ];
+    let plain = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-./~".contains(&b));
+    let file = value.rsplit_once('.').is_some_and(|(_, end)| FILES.contains(&end));
+    let rooted = ["/", "./", "../", "~/"].iter().any(|root| value.starts_with(root));
+    let short = value.split('/').all(|part| part.len() < 24);
+    plain && (file || (rooted && short && value.bytes().filter(|b| *b == b'/').count() >= 2))
 }
 
 /// Exactly one `[REDACTED:rule]`.
@@ -344,6 +377,12 @@ mod tests {
             ["null", "${DB_PASSWORD}", "$TOKEN", "***", "[REDACTED:jwt]", "<REDACTED>", "xxxxxxxx", "{{ token }}"]
         {
             assert!(!hides(Certainty::Strong, "password", value), "{value}");
+        }
+        for value in ["/run/secrets/db.txt", "certs/key.pem", "00000000-0000", "%Password%", "xxxxxxxxxx1"] {
+            assert!(!hides(Certainty::Strong, "password", value), "{value}");
+        }
+        for value in ["/aB3dEfGh1JkLmNoPqRsTuVwXyZ0123456789abcd", "{x,y}!!", "pa$$word"] {
+            assert!(hides(Certainty::Strong, "password", value), "{value}");
         }
         assert!(hides(Certainty::Strong, "password", "hunter"));
         assert!(!hides(Certainty::Strong, "PWD", "/home/me/project"));

@@ -34,6 +34,8 @@ pub fn keywords() -> Vec<String> {
         "bearer",
         "_pat",
         "-pat",
+        "_pw",
+        "-pw",
     ];
     let keys = KEY_KINDS.iter().flat_map(|kind| ["", "_", "-", "."].map(|sep| format!("{kind}{sep}key")));
     let mut all: Vec<String> = PLAIN.iter().map(|word| (*word).to_owned()).chain(keys).collect();
@@ -62,6 +64,8 @@ enum Joint {
     Option,
     /// `<name>value<`.
     Element,
+    /// `name value`, `name is value`: only values that are nothing but tokens.
+    Apart,
     /// `f("name", "value")`, `setName("value")`: only quoted values.
     Call,
 }
@@ -145,8 +149,14 @@ impl<'t> Reader<'t> {
             _ if spaced > at && name.start >= 2 && &self.text.as_bytes()[name.start - 2..name.start] == b"--" => {
                 Some((Joint::Option, spaced))
             }
+            _ if spaced > at => Some((Joint::Apart, spaced + self.copula(rest))),
             _ => None,
         }
+    }
+
+    /// The length of a word between a name and its value.
+    fn copula(&self, rest: &[u8]) -> usize {
+        [&b"is "[..], b"- ", b"was "].iter().find(|word| rest.starts_with(word)).map_or(0, |word| word.len())
     }
 
     /// After a colon; `: string = ` is a type between name and value.
@@ -173,7 +183,7 @@ impl<'t> Reader<'t> {
         if b"\"'`".contains(&quote) {
             let value = self.quoted(open + escapes + 1, quote, escapes)?;
             // The words of a list follow each other as a call's arguments do: `"password", "username"`.
-            let certainty = if joint == Joint::Call { Certainty::Weak } else { certainty };
+            let certainty = if matches!(joint, Joint::Call | Joint::Apart) { Certainty::Weak } else { certainty };
             return self.accept_quoted(name, certainty, value);
         }
         if matches!(joint, Joint::Call) {
@@ -195,24 +205,23 @@ impl<'t> Reader<'t> {
                 _ => backslashes = 0,
             }
         }
-        // The text was cut before the quote closed.
-        (limit > start).then_some(start..limit)
+        // The text was cut before the quote closed. (Or it was no opening quote: `"password=" + x`.)
+        let cut = limit > start && !bytes[start..limit].iter().any(|b| b" \t+\"'`,".contains(b));
+        cut.then_some(start..limit)
     }
 
     fn accept_quoted(&self, name: &Range<usize>, certainty: Certainty, value: Range<usize>) -> Option<Range<usize>> {
         let value = self.after_scheme(value);
-        let text = self.get(&value)?;
+        let (name, text) = (self.get(name)?, self.get(&value)?);
         let words = text.split_ascii_whitespace().count();
-        let header = header(self.get(name)?);
-        if (words > 2 && !header)
-            || refers(text)
-            || text.contains("${")
-            || text.contains("{{")
-            || text.contains("[REDACTED")
-        {
+        let phrase = words > 2 || (words > 1 && !text.bytes().any(|b| b.is_ascii_digit()));
+        // A quote that closes where it seems to open: `"password=" + x + "..."`.
+        let outside = text.starts_with(['+', ')', ',', ';', '\'', '"', ' ']);
+        let template = ["${", "{{", "[REDACTED"].iter().any(|mark| text.contains(mark));
+        if outside || template || (phrase && !header(name)) || refers(text) {
             return None;
         }
-        names::hides(certainty, self.get(name)?, text).then_some(value)
+        names::hides(certainty, name, text).then_some(value)
     }
 
     fn accept_bare(&self, name: &Range<usize>, certainty: Certainty, joint: Joint, at: usize) -> Option<Range<usize>> {
@@ -220,9 +229,9 @@ impl<'t> Reader<'t> {
         let text = self.get(&value)?;
         let next = self.byte(value.end);
         let named = self.get(name)?;
-        let code =
-            text.contains("[REDACTED") || b"([".contains(&next) || text.contains(['(', '[', '{', '$']) || refers(text);
-        if code || !names::hides(certainty, named, text) {
+        let template = ["[REDACTED", "${", "$(", "("].iter().any(|mark| text.contains(mark));
+        let call = b"([".contains(&next) || (text.contains('[') && !text.contains(']'));
+        if template || call || refers(text) || !names::hides(certainty, named, text) {
             return None;
         }
         let plain = text.bytes().all(|b| b.is_ascii_alphabetic() || b"_.-:".contains(&b));
@@ -230,8 +239,13 @@ impl<'t> Reader<'t> {
             return (text.contains('=') || names::secretive(text)).then_some(value);
         }
         let real = match (plain, certainty) {
+            _ if joint == Joint::Apart => apart(text),
             (false, _) => !path_in_code(text),
-            (true, Certainty::Weak) => false,
+            (true, Certainty::Weak) => {
+                matches!(joint, Joint::Tight | Joint::Assign)
+                    && text.len() >= 24
+                    && !text.contains(['_', '.', '-', ':'])
+            }
             (true, Certainty::Strong) => match joint {
                 Joint::Tight => text.len() >= 5 && !b".),".contains(&next),
                 Joint::Element => true,
@@ -287,9 +301,17 @@ fn header(name: &str) -> bool {
     tail == "authorization" || tail.ends_with("cookie")
 }
 
+/// Long, and mixed as no word or number is: enough without any sign between name and value.
+fn apart(value: &str) -> bool {
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let plain = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    let longest = value.split(['-', '_']).map(str::len).max().unwrap_or(0);
+    plain && digits >= 3 && digits < value.len() && longest >= 16
+}
+
 /// Whether a value is a name of a secret itself: `password=db_password`, `token = token1`.
 fn refers(value: &str) -> bool {
-    let name = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+    let name = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-/#:@&".contains(&b));
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     name && digits <= 1 && names::classify(value).is_some()
 }

@@ -1,5 +1,7 @@
 //! A rule as data.
 
+use super::names::masked;
+
 /// A secret that is known by its own form.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
@@ -20,6 +22,7 @@ pub struct Rule {
 /// What a match has to pass beyond the pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
+    /// Not masked already: true of all.
     None,
     /// Letters and digits both: not a word, not a number.
     Mixed,
@@ -30,9 +33,11 @@ pub enum Check {
 impl Check {
     pub fn passes(self, secret: &[u8]) -> bool {
         match self {
-            Check::None => true,
-            Check::Mixed => secret.iter().any(u8::is_ascii_digit) && secret.iter().any(u8::is_ascii_alphabetic),
-            Check::NoTemplate => !template(secret),
+            Check::None => !masked(secret),
+            Check::Mixed => {
+                !masked(secret) && secret.iter().any(u8::is_ascii_digit) && secret.iter().any(u8::is_ascii_alphabetic)
+            }
+            Check::NoTemplate => !masked(secret) && !template(secret),
         }
     }
 }

@@ -6,3 +6,6 @@ pub mod schema;
 pub mod value;
 pub mod view;
 pub mod wire;
+
+#[cfg(test)]
+pub(crate) mod testing;
