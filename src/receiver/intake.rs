@@ -188,11 +188,7 @@ mod tests {
         let workers = Workers::new();
         for bytes in [0, Workers::INLINE_BYTES + 1] {
             for _ in 0..64 {
-                let job = || {
-                    if bytes < usize::MAX {
-                        panic!("on purpose")
-                    }
-                };
+                let job = move || assert_eq!(bytes, usize::MAX, "on purpose");
                 assert!(matches!(workers.run(bytes, job).await, Err(Refusal::Panicked)));
             }
             assert_eq!(workers.run(bytes, || 7).await.unwrap(), 7);

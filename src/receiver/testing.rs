@@ -53,7 +53,6 @@ pub struct Server {
     pub grpc: SocketAddr,
     pub metrics: Metrics,
     pub budget: Budget,
-    pub journal: Journal,
     reader: Reader,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
@@ -104,7 +103,7 @@ impl Server {
             tasks.push(tokio::spawn(serve(listener, router, protocol, options.limits, shutdown, options.drain)));
         }
         let (http, grpc) = (addresses[0], addresses[1]);
-        Server { http, grpc, metrics, budget, journal, reader, stop, tasks, _dir: dir }
+        Server { http, grpc, metrics, budget, reader, stop, tasks, _dir: dir }
     }
 
     pub fn url(&self, path: &str) -> String {

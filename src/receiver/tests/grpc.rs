@@ -131,9 +131,12 @@ async fn an_oversized_message_is_final_whether_claimed_sent_or_inflated() {
 
 #[tokio::test]
 async fn overload_is_unavailable_with_a_delay() {
-    let journal = JournalOptions { max_bytes: 0, ..JournalOptions::default() };
+    let journal = JournalOptions { max_bytes: 32 << 10, ..JournalOptions::default() };
     let server = Server::with(Options { journal, ..Options::default() }).await;
-    let reply = call(&server, LOGS, &[], frame(false, &logs("one"))).await;
+    let mut reply = call(&server, LOGS, &[], frame(false, &logs("one"))).await;
+    while reply.code() == 0 {
+        reply = call(&server, LOGS, &[], frame(false, &logs(&"more ".repeat(1000)))).await;
+    }
     assert_refused(&reply, Code::Unavailable, Some("RetryInfo"));
     let mut all = server.budget.permit();
     all.cover(16 << 20).unwrap();

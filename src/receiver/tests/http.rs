@@ -197,10 +197,14 @@ async fn a_body_of_the_limit_passes_and_one_byte_more_does_not() {
 
 #[tokio::test]
 async fn a_spent_budget_and_a_full_journal_are_for_later() {
-    let journal = JournalOptions { max_bytes: 0, ..JournalOptions::default() };
+    let journal = JournalOptions { max_bytes: 32 << 10, ..JournalOptions::default() };
     let mut server = Server::with(Options { journal, ..Options::default() }).await;
     let url = server.url("/v1/logs");
-    let response = post(&url, &[PROTOBUF], logs("one")).await;
+    let mut response = post(&url, &[PROTOBUF], logs("one")).await;
+    while response.status() == 200 {
+        response = post(&url, &[PROTOBUF], logs(&"more ".repeat(1000))).await;
+    }
+    server.kept();
     assert_eq!(response.headers()["retry-after"], "10");
     let status = assert_status_protobuf(response, 503, 14).await;
     assert_eq!(status.details[0].type_url, "type.googleapis.com/google.rpc.RetryInfo");
