@@ -9,8 +9,9 @@ use super::index::{Added, FileIndex};
 use super::live::{Due, Now, Sessions, touches};
 use super::rewrite::{Rows, rewrite};
 use super::{Progress, Report, SealOptions};
+use crate::enrich::fold::Folded;
 use crate::model::{Event, Fact, LakeKey, Session, Status, Workspace};
-use crate::sink::lake::{Change, Lake, LakeError, Table, TableKind, weight};
+use crate::sink::lake::{Lake, LakeError, Table, TableKind, weight};
 
 /// The application transaction of `sessions` that says up to which `facts` version sealing has come.
 pub const TRANSACTION: &str = "seal";
@@ -199,49 +200,34 @@ impl WorkspaceSealer {
 
     /// Replaces the rows: `events` first, so that a row in `sessions` never lacks its events.
     async fn store(&mut self, folded: Vec<FoldedSession>, now: Now) -> Result<Report, LakeError> {
-        let mut sealed: Vec<(String, Status)> = Vec::new();
-        let (mut events, mut sessions): (Rows<Event>, Rows<Session>) = Default::default();
-        let mut poisoned = Vec::new();
-        for FoldedSession { session, folded } in folded {
-            let Some(folded) = folded else {
-                poisoned.push(session);
-                continue;
-            };
-            sealed.push((session, folded.session.status));
-            if folded.session.status == Status::Running {
-                events.running.extend(folded.events);
-                sessions.running.push(folded.session);
-            } else {
-                events.settled.extend(folded.events);
-                sessions.settled.push(folded.session);
-            }
+        let outcome = Outcome::from(folded);
+        let names: HashSet<String> = outcome.sealed.iter().map(|(session, _)| session.clone()).collect();
+        if !names.is_empty() {
+            self.replace_events(&names, outcome.events).await?;
+            self.replace_sessions(&names, outcome.sessions).await?;
         }
-        if !sealed.is_empty() {
-            self.commit(&sealed, events, sessions).await?;
-        }
-        poisoned.iter().for_each(|session| self.live.forget(session));
-        Ok(self.settle(&sealed, poisoned.len(), now))
+        outcome.poisoned.iter().for_each(|session| self.live.forget(session));
+        Ok(self.settle(&outcome.sealed, outcome.poisoned.len(), now))
     }
 
-    async fn commit(
-        &mut self,
-        sealed: &[(String, Status)],
-        events: Rows<Event>,
-        sessions: Rows<Session>,
-    ) -> Result<(), LakeError> {
-        let names: HashSet<String> = sealed.iter().map(|(session, _)| session.clone()).collect();
+    async fn replace_events(&mut self, names: &HashSet<String>, rows: Rows<Event>) -> Result<(), LakeError> {
         let is_running = |session: &str| self.live.is_stored_running(session);
-        let change = rewrite(&self.events, &self.event_files, &names, events, &is_running).await?;
-        commit(&mut self.events, change).await?;
-        let mut change = rewrite(&self.sessions, &self.session_files, &names, sessions, &is_running).await?;
-        let through = self.live.durable_through(self.scanned, &names);
+        let change = rewrite(&self.events, &self.event_files, names, rows, &is_running).await?;
+        self.events.commit(change).await?;
+        self.event_files.advance(&self.events).await?;
+        Ok(())
+    }
+
+    async fn replace_sessions(&mut self, names: &HashSet<String>, rows: Rows<Session>) -> Result<(), LakeError> {
+        let is_running = |session: &str| self.live.is_stored_running(session);
+        let mut change = rewrite(&self.sessions, &self.session_files, names, rows, &is_running).await?;
+        let through = self.live.durable_through(self.scanned, names);
         // The transaction is left out when it says nothing new: a commit whose transaction is there counts as landed.
         if through > self.recorded {
             change.transactions.push((TRANSACTION.to_owned(), through));
         }
-        commit(&mut self.sessions, change).await?;
+        self.sessions.commit(change).await?;
         self.recorded = self.recorded.max(through);
-        self.event_files.advance(&self.events).await?;
         self.session_files.advance(&self.sessions).await?;
         Ok(())
     }
@@ -259,13 +245,45 @@ impl WorkspaceSealer {
     }
 }
 
-async fn commit(table: &mut Table, change: Change) -> Result<(), LakeError> {
-    if !change.add.is_empty() || !change.remove.is_empty() {
-        table.commit(change).await?;
+/// What a round's folds came to.
+#[derive(Default)]
+struct Outcome {
+    sealed: Vec<(String, Status)>,
+    poisoned: Vec<String>,
+    events: Rows<Event>,
+    sessions: Rows<Session>,
+}
+
+impl From<Vec<FoldedSession>> for Outcome {
+    fn from(folded: Vec<FoldedSession>) -> Outcome {
+        let mut outcome = Outcome::default();
+        for FoldedSession { session, folded } in folded {
+            match folded {
+                Some(folded) => outcome.add(session, folded),
+                None => outcome.poisoned.push(session),
+            }
+        }
+        outcome
     }
-    Ok(())
+}
+
+impl Outcome {
+    fn add(&mut self, session: String, folded: Folded) {
+        let status = folded.session.status;
+        self.sealed.push((session, status));
+        let (events, sessions) = match status {
+            Status::Running => (&mut self.events.running, &mut self.sessions.running),
+            Status::Ended => (&mut self.events.settled, &mut self.sessions.settled),
+        };
+        events.extend(folded.events);
+        sessions.push(folded.session);
+    }
 }
 
 fn weigh(facts: &HashMap<String, Vec<Fact>>) -> usize {
     facts.values().flatten().map(weight::fact).sum()
 }
+
+#[cfg(test)]
+#[path = "workspace_tests.rs"]
+mod tests;
