@@ -268,3 +268,6 @@ impl<R: Records> Appender<R> {
         self.flush().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

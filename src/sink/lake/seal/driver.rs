@@ -211,3 +211,7 @@ impl Slot {
         self.sealer.as_ref().map(WorkspaceSealer::progress)
     }
 }
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;

@@ -1,0 +1,152 @@
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use super::*;
+use crate::model::Kind;
+use crate::sink::lake::testing::{TestLake, fact, record};
+
+/// A journal in memory. Its cursor survives the reader, as a real one's does; `keeps_cursor` off simulates crashes
+/// before the cursor is written.
+#[derive(Default)]
+struct Log {
+    records: Vec<(Position, Bytes)>,
+    cursor: Option<Position>,
+    keeps_cursor: bool,
+}
+
+struct MemoryReader {
+    log: Arc<Mutex<Log>>,
+    unread: VecDeque<(Position, Bytes)>,
+}
+
+impl MemoryReader {
+    fn open(log: &Arc<Mutex<Log>>) -> MemoryReader {
+        let state = log.lock().unwrap();
+        let after = |record: &&(Position, Bytes)| state.cursor.is_none_or(|cursor| record.0.seq > cursor.seq);
+        let unread = state.records.iter().filter(after).cloned().collect();
+        MemoryReader { log: log.clone(), unread }
+    }
+}
+
+impl Records for MemoryReader {
+    async fn next(&mut self) -> Result<Option<(Position, Bytes)>, ReadError> {
+        match self.unread.pop_front() {
+            Some(record) => Ok(Some(record)),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn try_next(&mut self) -> Result<Option<(Position, Bytes)>, ReadError> {
+        Ok(self.unread.pop_front())
+    }
+
+    fn commit(&mut self, position: Position) -> Result<(), ReadError> {
+        let mut log = self.log.lock().unwrap();
+        if log.keeps_cursor {
+            log.cursor = Some(position);
+        }
+        Ok(())
+    }
+}
+
+/// `payload`: a session's name, a number, and `end` for its end; a fact each.
+fn words(batch: &Batch, _: &LakeKey, _: &str) -> Result<Vec<Fact>, NormaliseError> {
+    let text = String::from_utf8_lossy(&batch.payload).into_owned();
+    let mut words = text.split(' ');
+    let session = words.next().unwrap();
+    let number = words.next().unwrap().parse().unwrap();
+    let kind = if words.next() == Some("end") { Kind::SessionEnd } else { Kind::Prompt };
+    Ok(vec![fact(session, number, kind, batch.envelope.received_at)])
+}
+
+fn log(records: Vec<(Position, Bytes)>) -> Arc<Mutex<Log>> {
+    Arc::new(Mutex::new(Log { records, cursor: None, keeps_cursor: true }))
+}
+
+fn appender(lake: &TestLake, log: &Arc<Mutex<Log>>, reports: Reports) -> Appender<MemoryReader> {
+    let options = AppendOptions { normalise: words, ..AppendOptions::default() };
+    let observe = Arc::new(move |report| reports.lock().unwrap().push(report));
+    Appender::new(lake.lake.clone(), lake.key.clone(), "j".repeat(16), MemoryReader::open(log), options, observe)
+}
+
+type Reports = Arc<Mutex<Vec<AppendReport>>>;
+
+/// Runs until everything in the log is in the lake, as on shutdown.
+async fn drained(lake: &TestLake, log: &Arc<Mutex<Log>>) -> Vec<AppendReport> {
+    let reports = Reports::default();
+    let (_sender, stop) = watch::channel(true);
+    appender(lake, log, reports.clone()).run(stop).await;
+    reports.lock().unwrap().clone()
+}
+
+async fn numbers(lake: &TestLake) -> Vec<i64> {
+    let mut numbers: Vec<i64> = lake.facts().await.iter().filter_map(|fact| fact.sequence).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+#[tokio::test]
+async fn shutdown_flushes_all_and_moves_the_cursor() {
+    let lake = TestLake::new().await;
+    let log = log(vec![record("default", 1, b"s 1"), record("default", 2, b"s 2"), record("default", 3, b"s 2")]);
+    let reports = drained(&lake, &log).await;
+    assert_eq!(numbers(&lake).await, [1, 2]);
+    assert_eq!(log.lock().unwrap().cursor, Some(Position { seq: 3, epoch: 1 }));
+    assert_eq!((reports.len(), reports[0].records, reports[0].facts, reports[0].duplicates), (1, 3, 3, 1));
+}
+
+#[tokio::test]
+async fn records_that_come_again_after_a_crash_add_nothing() {
+    let mut lake = TestLake::new().await;
+    let log = log(vec![record("default", 1, b"s 1"), record("other", 2, b"s 2")]);
+    log.lock().unwrap().keeps_cursor = false;
+    drained(&lake, &log).await;
+    let version = lake.table(crate::sink::lake::TableKind::Facts).await.version();
+    lake.reopen().await;
+    drained(&lake, &log).await;
+    assert_eq!(lake.table(crate::sink::lake::TableKind::Facts).await.version(), version, "no commit at all");
+
+    lake.reopen().await;
+    log.lock().unwrap().records.extend([record("default", 3, b"s 3"), record("other", 4, b"s 4")]);
+    drained(&lake, &log).await;
+    assert_eq!(numbers(&lake).await, [1, 3]);
+    lake.workspace = Workspace::parse("other").unwrap();
+    assert_eq!(numbers(&lake).await, [2, 4]);
+}
+
+#[tokio::test]
+async fn epochs_are_told_apart() {
+    let lake = TestLake::new().await;
+    let mut later = record("default", 1, b"s 2");
+    later.0.epoch = 2;
+    let log = log(vec![record("default", 1, b"s 1"), later]);
+    let reports = drained(&lake, &log).await;
+    assert_eq!(reports.len(), 2, "one flush for each");
+    assert_eq!(numbers(&lake).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn poison_moves_the_cursor_too() {
+    let lake = TestLake::new().await;
+    let log = log(vec![record("default", 1, b"poison"), record("no workspace!", 2, b"s 2")]);
+    let reports = drained(&lake, &log).await;
+    assert_eq!((reports.len(), reports[0].poison), (1, 2));
+    assert_eq!(log.lock().unwrap().cursor, Some(Position { seq: 2, epoch: 1 }));
+}
+
+#[tokio::test]
+async fn an_end_is_flushed_at_once_and_told() {
+    let lake = TestLake::new().await;
+    let log = log(vec![record("default", 1, b"s 1"), record("default", 2, b"s 2 end")]);
+    let appender = appender(&lake, &log, Reports::default());
+    let mut appended = appender.appended();
+    let (stopper, stop) = watch::channel(false);
+    let started = Instant::now();
+    let task = tokio::spawn(appender.run(stop));
+    let told = appended.wait_for(|appended| appended.position.is_some()).await.unwrap().clone();
+    assert!(started.elapsed() < AppendOptions::default().flush_interval, "it did not wait for the interval");
+    assert_eq!(told.position, Some(Position { seq: 2, epoch: 1 }));
+    assert_eq!(told.versions[&lake.workspace], lake.table(crate::sink::lake::TableKind::Facts).await.version());
+    stopper.send(true).unwrap();
+    task.await.unwrap();
+}
