@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::time::Instant;
 
 use super::pending::{Flush, Group};
 use crate::model::{LakeKey, Workspace};
@@ -13,10 +12,6 @@ use crate::sink::lake::{Change, Lake, LakeError, NewFile, Table, TableKind};
 
 /// Workspaces written at the same time: a commit is mostly waiting for the store.
 const CONCURRENT: usize = 4;
-
-/// After that, files are written anew: uploads older than an hour must not be committed, because a vacuum may have
-/// taken them.
-const UPLOAD_AGE: Duration = Duration::from_secs(30 * 60);
 
 /// Writes flushes of one journal. One handle per workspace stays open.
 pub struct Writer {
@@ -76,7 +71,7 @@ struct Job {
     epoch: u64,
     last: u64,
     /// Files that are written and not committed.
-    upload: Option<(Instant, Vec<NewFile>)>,
+    upload: Option<Vec<NewFile>>,
 }
 
 impl Job {
@@ -87,11 +82,23 @@ impl Job {
                 Ok((open, version)) => return (self.workspace, open, version),
                 Err(error) => {
                     let wait = backoff.fail();
-                    let facts = self.group.facts.len();
-                    tracing::warn!(workspace = %self.workspace, facts, %error, ?wait, "facts not appended, trying again");
+                    self.complain(&error, wait);
+                    if !error.is_transient() {
+                        // The uploaded files may be the reason: too old, or gone.
+                        self.upload = None;
+                    }
                     tokio::time::sleep(wait).await;
                 }
             }
+        }
+    }
+
+    fn complain(&self, error: &LakeError, wait: Duration) {
+        let (workspace, facts) = (&self.workspace, self.group.facts.len());
+        if error.is_transient() {
+            tracing::warn!(%workspace, facts, %error, ?wait, "facts not appended, trying again");
+        } else {
+            tracing::error!(%workspace, facts, %error, ?wait, "facts not appended, trying again");
         }
     }
 
@@ -115,15 +122,11 @@ impl Job {
     }
 
     async fn upload(&mut self, open: &Open) -> Result<Vec<NewFile>, LakeError> {
-        if let Some((written, files)) = &self.upload
-            && written.elapsed() < UPLOAD_AGE
-        {
+        if let Some(files) = &self.upload {
             return Ok(files.clone());
         }
-        let written = Instant::now();
         let files = open.table.write_facts(self.group.after(open.landed)).await?;
-        self.upload = Some((written, files.clone()));
-        Ok(files)
+        Ok(self.upload.insert(files).clone())
     }
 }
 

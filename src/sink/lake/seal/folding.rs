@@ -1,6 +1,5 @@
 //! Folds the sessions of a round, off the async threads; a session that makes the fold panic stops no other.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Fold;
@@ -18,19 +17,6 @@ pub struct Gathered {
 pub struct FoldedSession {
     pub session: String,
     pub folded: Option<Folded>,
-}
-
-/// Groups facts by session; those without one are dropped.
-pub fn group(facts: Vec<Fact>, into: &mut HashMap<String, Vec<Fact>>) {
-    for fact in facts {
-        let Some(session) = fact.session_id.as_deref() else { continue };
-        match into.get_mut(session) {
-            Some(list) => list.push(fact),
-            None => {
-                into.insert(session.to_owned(), vec![fact]);
-            }
-        }
-    }
 }
 
 /// Folds each session. A task that is cancelled with the runtime yields nothing.

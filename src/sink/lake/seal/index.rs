@@ -46,7 +46,7 @@ impl FileIndex {
     }
 
     /// Follows the table to its handle's version. Returns the files with rows that are new: a commit that removes
-    /// files as well only rearranges rows (or takes some away).
+    /// files as well rearranges rows, or takes some away.
     pub async fn advance(&mut self, table: &Table) -> Result<Vec<Added>, LakeError> {
         if table.version() == self.version {
             return Ok(Vec::new());
@@ -56,7 +56,7 @@ impl FileIndex {
         };
         let mut new = Vec::new();
         for commit in commits {
-            let append = commit.removed.is_empty();
+            let append = commit.data_change && commit.removed.is_empty();
             commit.removed.iter().for_each(|path| self.remove(path));
             for file in commit.added {
                 let file = self.add(file);

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use futures::StreamExt;
 
-use super::folding::{FoldedSession, Gathered, fold_all, group};
+use super::folding::{FoldedSession, Gathered, fold_all};
 use super::index::{Added, FileIndex};
 use super::live::{Due, Now, Sessions, touches};
 use super::rewrite::{Rows, rewrite};
@@ -45,10 +45,37 @@ pub struct WorkspaceSealer {
 }
 
 /// The facts of a round.
-struct Gathering {
-    facts: HashMap<String, Vec<Fact>>,
+struct Gathering<'a> {
     /// The sessions whose facts are complete in it.
-    sessions: HashSet<String>,
+    sessions: &'a [Due],
+    facts: HashMap<String, Vec<Fact>>,
+    bytes: usize,
+}
+
+impl<'a> Gathering<'a> {
+    fn new(sessions: &'a [Due]) -> Gathering<'a> {
+        let facts = sessions.iter().map(|due| (due.session.clone(), Vec::new())).collect();
+        Gathering { sessions, facts, bytes: 0 }
+    }
+
+    /// Facts of other sessions are dropped.
+    fn add(&mut self, facts: Vec<Fact>) {
+        for fact in facts {
+            let list = fact.session_id.as_deref().and_then(|session| self.facts.get_mut(session));
+            if let Some(list) = list {
+                self.bytes += weight::fact(&fact);
+                list.push(fact);
+            }
+        }
+    }
+
+    fn halve(&mut self) {
+        let (kept, left) = self.sessions.split_at(self.sessions.len() / 2);
+        for facts in left.iter().filter_map(|due| self.facts.remove(&due.session)) {
+            self.bytes -= facts.iter().map(weight::fact).sum::<usize>();
+        }
+        self.sessions = kept;
+    }
 }
 
 impl WorkspaceSealer {
@@ -102,7 +129,8 @@ impl WorkspaceSealer {
         self.unscanned.extend(self.fact_files.advance(&self.facts).await?);
         self.events.refresh().await?;
         self.event_files.advance(&self.events).await?;
-        self.sessions.refresh().await?;
+        // After a failed commit nobody knows whether it landed, and with it the transaction.
+        self.recorded = self.sessions.transaction_version(TRANSACTION).await?.unwrap_or(-1);
         self.session_files.advance(&self.sessions).await?;
         Ok(())
     }
@@ -147,13 +175,15 @@ impl WorkspaceSealer {
         if due.is_empty() {
             return Ok(None);
         }
-        let Gathering { mut facts, sessions } = self.gather(&due).await?;
-        let mut gathered = Vec::with_capacity(sessions.len());
-        for session in &sessions {
-            match facts.remove(session) {
-                Some(facts) => gathered.push(self.gathered(session, facts, now)),
+        let mut gathered = Vec::with_capacity(due.len());
+        for (session, facts) in self.gather(&due).await?.facts {
+            match facts.iter().map(|fact| fact.received_at).max() {
+                Some(received_at) => {
+                    let idle = self.live.is_idle(&session, received_at, now);
+                    gathered.push(Gathered { session, facts, idle });
+                }
                 // Expired or erased since: its rows, if there are any, are not ours to take away.
-                None => self.live.forget(session),
+                None => self.live.forget(&session),
             }
         }
         let folded = fold_all(gathered, self.options.fold).await;
@@ -162,38 +192,26 @@ impl WorkspaceSealer {
         Ok(Some(report))
     }
 
-    fn gathered(&mut self, session: &str, facts: Vec<Fact>, now: Now) -> Gathered {
-        let received_at = facts.iter().map(|fact| fact.received_at).max().unwrap_or(now.wall);
-        Gathered { idle: self.live.is_idle(session, received_at, now), session: session.to_owned(), facts }
-    }
-
     /// Reads the facts of `due`. Where they take too much memory, the later half of the sessions is left for another
     /// round, as often as it takes.
-    async fn gather(&mut self, due: &[Due]) -> Result<Gathering, LakeError> {
-        let all: HashSet<String> = due.iter().map(|due| due.session.clone()).collect();
-        let files = self.fact_files.holding(due.iter().map(|due| self.facts.session_tag(&due.session)));
-        let (table, wanted) = (&self.facts, &all);
+    async fn gather<'a>(&mut self, due: &'a [Due]) -> Result<Gathering<'a>, LakeError> {
+        let mut gathering = Gathering::new(due);
+        let wanted = gathering.facts.keys().cloned().collect::<HashSet<String>>();
+        let files = self.fact_files.holding(wanted.iter().map(|session| self.facts.session_tag(session)));
+        let (table, wanted) = (&self.facts, &wanted);
         let mut reads = futures::stream::iter(files)
             .map(|file| async move { table.read_facts(&file, Some(wanted)).await })
             .buffer_unordered(READS);
-        let mut gathering = Gathering { facts: HashMap::new(), sessions: all.clone() };
-        let mut kept = due;
-        let mut bytes = 0;
         while let Some(facts) = reads.next().await {
-            group(facts?, &mut gathering.facts);
-            gathering.facts.retain(|session, _| gathering.sessions.contains(session));
-            bytes = weigh(&gathering.facts);
-            while bytes > self.options.round_bytes && kept.len() > 1 {
-                kept = &kept[..kept.len() / 2];
-                gathering.sessions = kept.iter().map(|due| due.session.clone()).collect();
-                gathering.facts.retain(|session, _| gathering.sessions.contains(session));
-                bytes = weigh(&gathering.facts);
+            gathering.add(facts?);
+            while gathering.bytes > self.options.round_bytes && gathering.sessions.len() > 1 {
+                gathering.halve();
             }
         }
         drop(reads);
-        if kept.len() < due.len() {
-            tracing::debug!(sessions = kept.len(), bytes, "round cut: its facts are large");
-            self.limit = kept.len().div_ceil(2);
+        let kept = gathering.sessions.len();
+        if kept < due.len() {
+            self.limit = kept.div_ceil(2);
         }
         Ok(gathering)
     }
@@ -213,7 +231,9 @@ impl WorkspaceSealer {
     async fn replace_events(&mut self, names: &HashSet<String>, rows: Rows<Event>) -> Result<(), LakeError> {
         let is_running = |session: &str| self.live.is_stored_running(session);
         let change = rewrite(&self.events, &self.event_files, names, rows, &is_running).await?;
-        self.events.commit(change).await?;
+        if !change.add.is_empty() || !change.remove.is_empty() {
+            self.events.commit(change).await?;
+        }
         self.event_files.advance(&self.events).await?;
         Ok(())
     }
@@ -278,10 +298,6 @@ impl Outcome {
         events.extend(folded.events);
         sessions.push(folded.session);
     }
-}
-
-fn weigh(facts: &HashMap<String, Vec<Fact>>) -> usize {
-    facts.values().flatten().map(weight::fact).sum()
 }
 
 #[cfg(test)]
