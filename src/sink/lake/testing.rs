@@ -31,17 +31,22 @@ pub fn fact(session: &str, number: u64, kind: Kind, received_at: i64) -> Fact {
 }
 
 /// A journal record of epoch 1.
-pub fn record(workspace: &str, seq: u64, payload: &'static [u8]) -> (Position, Bytes) {
+pub fn record(workspace: &str, seq: u64, payload: &[u8]) -> (Position, Bytes) {
+    record_at(workspace, seq, payload.to_vec(), 0)
+}
+
+/// A journal record of epoch 1, received at `received_at`, UTC microseconds.
+pub fn record_at(workspace: &str, seq: u64, payload: Vec<u8>, received_at: i64) -> (Position, Bytes) {
     let envelope = Envelope {
         workspace: workspace.to_owned(),
         principal: None,
-        received_at: 0,
+        received_at,
         signal: Signal::Hooks,
         policy: "p".to_owned(),
         hits: Vec::new(),
     };
     let mut out = Vec::new();
-    Batch { envelope, payload: Bytes::from_static(payload) }.encode(&mut out);
+    Batch { envelope, payload: Bytes::from(payload) }.encode(&mut out);
     (Position { seq, epoch: 1 }, Bytes::from(out))
 }
 

@@ -1,9 +1,13 @@
-use std::collections::VecDeque;
 use std::sync::Mutex;
 
+use tokio::sync::mpsc;
+
 use super::*;
-use crate::model::Kind;
-use crate::sink::lake::testing::{TestLake, fact, record};
+use crate::clock::Clock;
+use crate::model::{Kind, Status};
+use crate::sink::lake::TableKind;
+use crate::sink::lake::seal::{Observe, Report, SealOptions, Sealer};
+use crate::sink::lake::testing::{TestLake, fact, record, record_at, tiny_fold};
 
 /// A journal in memory. Its cursor survives the reader, as a real one's does; `keeps_cursor` off simulates crashes
 /// before the cursor is written.
@@ -16,28 +20,27 @@ struct Log {
 
 struct MemoryReader {
     log: Arc<Mutex<Log>>,
-    unread: VecDeque<(Position, Bytes)>,
+    unread: mpsc::UnboundedReceiver<(Position, Bytes)>,
 }
 
 impl MemoryReader {
-    fn open(log: &Arc<Mutex<Log>>) -> MemoryReader {
+    /// A reader, and where to add records to what it reads.
+    fn open(log: &Arc<Mutex<Log>>) -> (MemoryReader, mpsc::UnboundedSender<(Position, Bytes)>) {
+        let (sender, unread) = mpsc::unbounded_channel();
         let state = log.lock().unwrap();
         let after = |record: &&(Position, Bytes)| state.cursor.is_none_or(|cursor| record.0.seq > cursor.seq);
-        let unread = state.records.iter().filter(after).cloned().collect();
-        MemoryReader { log: log.clone(), unread }
+        state.records.iter().filter(after).for_each(|record| sender.send(record.clone()).unwrap());
+        (MemoryReader { log: log.clone(), unread }, sender)
     }
 }
 
 impl Records for MemoryReader {
     async fn next(&mut self) -> Result<Option<(Position, Bytes)>, ReadError> {
-        match self.unread.pop_front() {
-            Some(record) => Ok(Some(record)),
-            None => std::future::pending().await,
-        }
+        Ok(self.unread.recv().await)
     }
 
     fn try_next(&mut self) -> Result<Option<(Position, Bytes)>, ReadError> {
-        Ok(self.unread.pop_front())
+        Ok(self.unread.try_recv().ok())
     }
 
     fn commit(&mut self, position: Position) -> Result<(), ReadError> {
@@ -63,10 +66,10 @@ fn log(records: Vec<(Position, Bytes)>) -> Arc<Mutex<Log>> {
     Arc::new(Mutex::new(Log { records, cursor: None, keeps_cursor: true }))
 }
 
-fn appender(lake: &TestLake, log: &Arc<Mutex<Log>>, reports: Reports) -> Appender<MemoryReader> {
+fn appender(lake: &TestLake, reader: MemoryReader, reports: Reports) -> Appender<MemoryReader> {
     let options = AppendOptions { normalise: words, ..AppendOptions::default() };
     let observe = Arc::new(move |report| reports.lock().unwrap().push(report));
-    Appender::new(lake.lake.clone(), lake.key.clone(), "j".repeat(16), MemoryReader::open(log), options, observe)
+    Appender::new(lake.lake.clone(), lake.key.clone(), "j".repeat(16), reader, options, observe)
 }
 
 type Reports = Arc<Mutex<Vec<AppendReport>>>;
@@ -75,7 +78,8 @@ type Reports = Arc<Mutex<Vec<AppendReport>>>;
 async fn drained(lake: &TestLake, log: &Arc<Mutex<Log>>) -> Vec<AppendReport> {
     let reports = Reports::default();
     let (_sender, stop) = watch::channel(true);
-    appender(lake, log, reports.clone()).run(stop).await;
+    let (reader, _feed) = MemoryReader::open(log);
+    appender(lake, reader, reports.clone()).run(stop).await;
     reports.lock().unwrap().clone()
 }
 
@@ -101,10 +105,10 @@ async fn records_that_come_again_after_a_crash_add_nothing() {
     let log = log(vec![record("default", 1, b"s 1"), record("other", 2, b"s 2")]);
     log.lock().unwrap().keeps_cursor = false;
     drained(&lake, &log).await;
-    let version = lake.table(crate::sink::lake::TableKind::Facts).await.version();
+    let version = lake.table(TableKind::Facts).await.version();
     lake.reopen().await;
     drained(&lake, &log).await;
-    assert_eq!(lake.table(crate::sink::lake::TableKind::Facts).await.version(), version, "no commit at all");
+    assert_eq!(lake.table(TableKind::Facts).await.version(), version, "no commit at all");
 
     lake.reopen().await;
     log.lock().unwrap().records.extend([record("default", 3, b"s 3"), record("other", 4, b"s 4")]);
@@ -138,7 +142,8 @@ async fn poison_moves_the_cursor_too() {
 async fn an_end_is_flushed_at_once_and_told() {
     let lake = TestLake::new().await;
     let log = log(vec![record("default", 1, b"s 1"), record("default", 2, b"s 2 end")]);
-    let appender = appender(&lake, &log, Reports::default());
+    let (reader, _feed) = MemoryReader::open(&log);
+    let appender = appender(&lake, reader, Reports::default());
     let mut appended = appender.appended();
     let (stopper, stop) = watch::channel(false);
     let started = Instant::now();
@@ -146,7 +151,50 @@ async fn an_end_is_flushed_at_once_and_told() {
     let told = appended.wait_for(|appended| appended.position.is_some()).await.unwrap().clone();
     assert!(started.elapsed() < AppendOptions::default().flush_interval, "it did not wait for the interval");
     assert_eq!(told.position, Some(Position { seq: 2, epoch: 1 }));
-    assert_eq!(told.versions[&lake.workspace], lake.table(crate::sink::lake::TableKind::Facts).await.version());
+    assert_eq!(told.versions[&lake.workspace], lake.table(TableKind::Facts).await.version());
     stopper.send(true).unwrap();
     task.await.unwrap();
+}
+
+/// From the journal to readable rows, while sessions end all the time: the promise is 5 s at the 99th percentile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_can_be_read_within_seconds_of_their_end() {
+    const SESSIONS: u64 = 300;
+    let lake = TestLake::new().await;
+    let (reader, feed) = MemoryReader::open(&log(Vec::new()));
+    let appender = appender(&lake, reader, Reports::default());
+    let latencies = Arc::new(Mutex::new(Vec::<i64>::new()));
+    let kept = latencies.clone();
+    let observe: Observe = Arc::new(move |report: &Report| kept.lock().unwrap().extend(&report.end_to_visible));
+    let options = SealOptions { fold: tiny_fold, ..SealOptions::default() };
+    let sealer = Sealer::new(lake.lake.clone(), lake.key.clone(), Clock::system(), options, observe);
+    let (stop_appender, stop) = watch::channel(false);
+    let (stop_sealer, stopped) = watch::channel(false);
+    let sealing = tokio::spawn(sealer.run(appender.appended(), stopped));
+    let appending = tokio::spawn(appender.run(stop));
+
+    let mut pace = tokio::time::interval(Duration::from_millis(4));
+    for n in 0..SESSIONS {
+        pace.tick().await;
+        for step in 0..10 {
+            let end = if step == 9 { " end" } else { "" };
+            let payload = format!("s{n} {step}{end}").into_bytes();
+            feed.send(record_at("default", n * 10 + step, payload, Clock::system().now())).unwrap();
+        }
+    }
+    stop_appender.send(true).unwrap();
+    appending.await.unwrap();
+    stop_sealer.send(true).unwrap();
+    sealing.await.unwrap();
+
+    let sessions = lake.sessions().await;
+    assert_eq!(sessions.len() as u64, SESSIONS);
+    assert!(sessions.iter().all(|session| session.status == Status::Ended && session.events == 10));
+    assert_eq!(lake.events().await.len() as u64, SESSIONS * 10);
+    let mut latencies = latencies.lock().unwrap().clone();
+    latencies.sort_unstable();
+    assert_eq!(latencies.len() as u64, SESSIONS);
+    let p99 = latencies[latencies.len() * 99 / 100];
+    assert!(p99 < 5_000_000, "p99 is {p99} us");
+    eprintln!("p50 {} p99 {p99} max {}", latencies[latencies.len() / 2], latencies[latencies.len() - 1]);
 }

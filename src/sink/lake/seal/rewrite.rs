@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::future::Future;
 
 use super::index::FileIndex;
-use crate::model::{Event, Session};
+use crate::model::{Event, Session, Status};
 use crate::sink::lake::{Change, LakeError, NewFile, Table, TableFile, weight};
 
 /// Rows of that many running sessions share a file: few enough that an ending session makes us copy little, many
-/// enough that the table has few files.
-const RUNNING_PER_FILE: usize = 16;
+/// enough that the table has few files. Whoever compacts leaves files with running sessions alone: no file with more
+/// sessions than this holds a running one, which is how a restart finds them without reading the whole table.
+pub const RUNNING_PER_FILE: usize = 16;
 
 /// Settled rows are written when about that many bytes are gathered: bounds memory while files are rewritten.
 const WRITE_BYTES: usize = 64 << 20;
@@ -18,6 +19,8 @@ const WRITE_BYTES: usize = 64 << 20;
 pub trait Row: Sized + Send + Sync {
     fn session_id(&self) -> &str;
     fn weight(&self) -> usize;
+    /// Whether its session runs, where the row itself says so.
+    fn runs(&self) -> Option<bool>;
     fn read(table: &Table, file: &TableFile) -> impl Future<Output = Result<Vec<Self>, LakeError>> + Send;
     fn write(table: &Table, rows: &[Self]) -> impl Future<Output = Result<Vec<NewFile>, LakeError>> + Send;
 }
@@ -29,6 +32,10 @@ impl Row for Event {
 
     fn weight(&self) -> usize {
         weight::event(self)
+    }
+
+    fn runs(&self) -> Option<bool> {
+        None
     }
 
     async fn read(table: &Table, file: &TableFile) -> Result<Vec<Event>, LakeError> {
@@ -47,6 +54,10 @@ impl Row for Session {
 
     fn weight(&self) -> usize {
         weight::session(self)
+    }
+
+    fn runs(&self) -> Option<bool> {
+        Some(self.status == Status::Running)
     }
 
     async fn read(table: &Table, file: &TableFile) -> Result<Vec<Session>, LakeError> {
@@ -72,7 +83,8 @@ impl<R> Default for Rows<R> {
 }
 
 /// Writes `rows`, and with them what else stood in the files that hold older rows of `sessions`; those files are to
-/// be removed. `is_running` tells where a kept row belongs.
+/// be removed. `is_running` tells where a kept row belongs that
+/// does not say it.
 pub async fn rewrite<R: Row>(
     table: &Table,
     index: &FileIndex,
@@ -92,7 +104,7 @@ pub async fn rewrite<R: Row>(
         }
         change.remove.push((*file).clone());
         for row in kept {
-            if is_running(row.session_id()) {
+            if row.runs().unwrap_or_else(|| is_running(row.session_id())) {
                 running.push(row);
             } else {
                 gathered += row.weight();

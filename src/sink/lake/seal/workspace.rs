@@ -1,17 +1,18 @@
 //! Sealing of one workspace: which facts are new, whose sessions are due, and one round of replacing their rows.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use futures::StreamExt;
 
 use super::folding::{FoldedSession, Gathered, fold_all};
 use super::index::{Added, FileIndex};
 use super::live::{Due, Now, Sessions, touches};
-use super::rewrite::{Rows, rewrite};
+use super::rewrite::{RUNNING_PER_FILE, Rows, rewrite};
 use super::{Progress, Report, SealOptions};
 use crate::enrich::fold::Folded;
 use crate::model::{Event, Fact, LakeKey, Session, Status, Workspace};
-use crate::sink::lake::{Lake, LakeError, Table, TableKind, weight};
+use crate::sink::lake::{Lake, LakeError, Table, TableFile, TableKind, weight};
 
 /// The application transaction of `sessions` that says up to which `facts` version sealing has come.
 pub const TRANSACTION: &str = "seal";
@@ -112,12 +113,17 @@ impl WorkspaceSealer {
         Ok(sealer)
     }
 
+    /// Follows the sessions stored as running. Only small files can hold them, see [`RUNNING_PER_FILE`].
     async fn resume(&mut self, now: Now) -> Result<(), LakeError> {
-        for file in self.session_files.files() {
-            for session in self.sessions.read_sessions(file, None).await? {
-                if session.status == Status::Running {
-                    self.live.resume(session.session_id, self.recorded + 1, now);
-                }
+        let small = |file: &&Arc<TableFile>| file.sessions.as_ref().is_some_and(|s| s.len() <= RUNNING_PER_FILE);
+        let files: Vec<_> = self.session_files.files().filter(small).cloned().collect();
+        let table = &self.sessions;
+        let mut reads = futures::stream::iter(files)
+            .map(|file| async move { table.read_sessions(&file, None).await })
+            .buffer_unordered(READS);
+        while let Some(sessions) = reads.next().await {
+            for session in sessions?.into_iter().filter(|session| session.status == Status::Running) {
+                self.live.resume(session.session_id, self.recorded + 1, now);
             }
         }
         Ok(())
