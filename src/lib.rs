@@ -18,3 +18,5 @@ pub mod journal;
 pub mod enrich;
 
 pub mod sink;
+
+pub mod config;
