@@ -20,3 +20,7 @@ pub mod enrich;
 pub mod sink;
 
 pub mod config;
+
+pub mod run;
+
+pub mod cli;
