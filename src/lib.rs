@@ -9,6 +9,7 @@
 pub mod clock;
 pub mod model;
 
+pub mod cli;
 pub mod config;
 pub mod run;
 
