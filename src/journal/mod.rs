@@ -32,10 +32,6 @@ mod state;
 mod writer;
 
 #[cfg(test)]
-mod crash_tests;
-#[cfg(test)]
-mod model_disk;
-#[cfg(test)]
 mod tests;
 
 use std::fs::TryLockError;

@@ -25,6 +25,11 @@ impl Segment {
         self.extents.last().map_or(DATA_START, |extent| extent.end)
     }
 
+    /// Bytes of its records, with their frames.
+    fn bytes(&self) -> u64 {
+        self.end() - DATA_START
+    }
+
     fn has_after(&self, seq: u64) -> bool {
         self.last_seq > seq && !self.extents.is_empty()
     }
@@ -58,9 +63,9 @@ impl State {
         self.cursors.values().min().copied().unwrap_or(0)
     }
 
-    /// Bytes of the segments with records behind `seq`.
+    /// Bytes of the segments with records behind `seq`, each as a whole.
     pub(super) fn bytes_behind(&self, seq: u64) -> u64 {
-        self.segments.values().filter(|segment| segment.has_after(seq)).map(Segment::end).sum()
+        self.segments.values().filter(|segment| segment.has_after(seq)).map(Segment::bytes).sum()
     }
 
     /// The segment with the first durable record from `seq` (at least 1) on.
@@ -124,8 +129,8 @@ mod tests {
 
     #[test]
     fn counts_only_segments_that_are_needed() {
-        assert_eq!(state(&[]).bytes_behind(0), 2 * (DATA_START + 100));
-        assert_eq!(state(&[]).bytes_behind(10), DATA_START + 100);
+        assert_eq!(state(&[]).bytes_behind(0), 200);
+        assert_eq!(state(&[]).bytes_behind(10), 100);
         assert_eq!(state(&[]).bytes_behind(20), 0);
     }
 }
