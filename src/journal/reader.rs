@@ -32,6 +32,8 @@ impl ReadError {
 }
 
 /// Reads durable records in order. While it lives, the journal's lock is held.
+///
+/// Reading blocks for the file; small records share the block of up to 512 KiB that they were read in.
 pub struct Reader {
     core: Arc<Core>,
     name: String,
@@ -162,7 +164,7 @@ impl Reader {
         self.want = self.want.max(seq + 1);
         let mut state = locked(&core.state);
         state.cursors.insert(self.name.clone(), seq);
-        let expired = state.expired();
+        let expired = state.take_expired();
         drop(state);
         core.remove(expired);
         Ok(())

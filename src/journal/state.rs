@@ -75,14 +75,14 @@ impl State {
         before.filter(has_it).or_else(|| self.segments.range(seq..).map(|(_, segment)| segment).find(has_it))
     }
 
-    /// First seqs of the segments that no reader needs any more, oldest first.
-    pub(super) fn expired(&self) -> Vec<u64> {
-        let floor = self.floor();
-        let expired = |(first, segment): &(&u64, &Segment)| segment.last_seq <= floor && Some(**first) != self.active;
+    /// Takes out the segments that no reader needs any more, oldest first.
+    pub(super) fn take_expired(&mut self) -> Vec<Segment> {
         if self.cursors.is_empty() {
             return Vec::new();
         }
-        self.segments.iter().filter(expired).map(|(first, _)| *first).collect()
+        let (floor, active) = (self.floor(), self.active);
+        let expired = |first: &u64, segment: &mut Segment| segment.last_seq <= floor && Some(*first) != active;
+        self.segments.extract_if(.., expired).map(|(_, segment)| segment).collect()
     }
 
     /// Where a reader starts that has no cursor yet: before everything that is kept.
@@ -111,10 +111,13 @@ mod tests {
 
     #[test]
     fn segments_expire_when_the_slowest_reader_is_past() {
-        assert!(state(&[]).expired().is_empty());
-        assert!(state(&[("a", 9), ("b", 30)]).expired().is_empty());
-        assert_eq!(state(&[("a", 10), ("b", 30)]).expired(), [1]);
-        assert_eq!(state(&[("a", 24), ("b", 30)]).expired(), [1, 11]);
+        let expired = |cursors: &[(&str, u64)]| -> Vec<u64> {
+            state(cursors).take_expired().iter().map(|segment| segment.stamp.first_seq).collect()
+        };
+        assert!(expired(&[]).is_empty());
+        assert!(expired(&[("a", 9), ("b", 30)]).is_empty());
+        assert_eq!(expired(&[("a", 10), ("b", 30)]), [1]);
+        assert_eq!(expired(&[("a", 24), ("b", 30)]), [1, 11]);
     }
 
     #[test]
