@@ -202,13 +202,22 @@ pub(super) fn no_day(add: &Add) -> DeltaTableError {
 }
 
 /// A table at a version.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
+    /// -1: no commit yet.
     pub version: i64,
+    /// The checkpoint that this state began with.
+    pub base: Option<i64>,
     pub writer_version: i32,
     pub files: BTreeMap<String, TableFile>,
-    /// Application transactions seen since the first state was read, and those looked up in it (`None`: not there).
+    /// Application transactions seen after the checkpoint, and those looked up in it (`None`: not there).
     pub transactions: HashMap<String, Option<i64>>,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State { version: -1, base: None, writer_version: 0, files: BTreeMap::new(), transactions: HashMap::new() }
+    }
 }
 
 impl State {
