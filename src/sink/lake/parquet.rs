@@ -134,7 +134,7 @@ mod tests {
         large.columns.content = Some("x".repeat(GROUP_BYTES / 2 - 1024));
         let mut huge = samples::bare_event("s", 1);
         huge.columns.content = Some("x".repeat(GROUP_BYTES + 1));
-        let rows = [&large, &large, &large, &huge, &small[0]];
+        let rows = [&large, &large, &large, &huge, small[0]];
         assert_eq!(groups(&rows).iter().map(|group| group.len()).collect::<Vec<_>>(), [2, 1, 1, 1]);
         assert!(groups::<Event>(&[]).is_empty());
     }

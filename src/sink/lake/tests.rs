@@ -294,7 +294,7 @@ async fn workspaces_are_those_with_tables(options: LakeOptions) {
     assert!(lake.workspaces().await.unwrap().is_empty());
     let acme = Workspace::parse("acme").unwrap();
     lake.table(&acme, TableKind::Events, &key).await.unwrap();
-    assert_eq!(lake.workspaces().await.unwrap(), [acme.clone()]);
+    assert_eq!(lake.workspaces().await.unwrap(), std::slice::from_ref(&acme));
     assert!(lake.existing(&acme, TableKind::Events).await.unwrap().is_some());
     assert!(lake.existing(&acme, TableKind::Facts).await.unwrap().is_none());
 }
