@@ -128,6 +128,13 @@ impl<'a> Batch<'a> {
         self.list(name, rows, |items, row, at| add(row, items.texts?.value(at)))
     }
 
+    fn strings<R>(&self, name: &str, rows: &mut [R], of: impl Fn(&mut R) -> &mut Vec<String>) -> Result<()> {
+        self.texts(name, rows, |row, text| {
+            of(row).push(text.to_owned());
+            Some(())
+        })
+    }
+
     fn redactions<R>(&self, rows: &mut [R], of: impl Fn(&mut R) -> &mut Vec<Redaction>) -> Result<()> {
         self.list("redactions", rows, |items, row, at| {
             of(row).push(Redaction { rule: items.text(0, at)?, count: items.int(1, at)? });
@@ -274,9 +281,9 @@ fn session_counts(batch: &Batch<'_>, rows: &mut [Session]) -> Result<()> {
 }
 
 fn session_lists(batch: &Batch<'_>, rows: &mut [Session]) -> Result<()> {
-    batch.texts("models", rows, |session, v| Some(session.models.push(v.to_owned())))?;
-    batch.texts("tools", rows, |session, v| Some(session.tools.push(v.to_owned())))?;
-    batch.texts("mcp_servers", rows, |session, v| Some(session.mcp_servers.push(v.to_owned())))?;
+    batch.strings("models", rows, |session| &mut session.models)?;
+    batch.strings("tools", rows, |session| &mut session.tools)?;
+    batch.strings("mcp_servers", rows, |session| &mut session.mcp_servers)?;
     batch.texts("sources", rows, |session, v| Source::parse(v).map(|source| session.sources.push(source)))?;
     batch.redactions(rows, |session| &mut session.redactions)?;
     batch.list("skills", rows, |items, session, at| {

@@ -51,8 +51,8 @@ impl LakeError {
     pub fn is_transient(&self) -> bool {
         match self {
             LakeError::Store { source, .. } => store_is_transient(source),
-            LakeError::Log { source, .. } => log_is_transient(source),
-            LakeError::Parquet { source, .. } => matches!(source, parquet::errors::ParquetError::External(_)),
+            LakeError::Log { source, .. } => comes_from_transient(source.as_ref()),
+            LakeError::Parquet { source, .. } => comes_from_transient(source),
             LakeError::Contended { .. } | LakeError::Task(_) => true,
             LakeError::Location { .. }
             | LakeError::Option { .. }
@@ -79,14 +79,41 @@ fn store_is_transient(error: &object_store::Error) -> bool {
     )
 }
 
-/// The kernel wraps the store's errors several times: the store's own error decides wherever it is in the chain.
-fn log_is_transient(error: &DeltaTableError) -> bool {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(store) = error.downcast_ref::<object_store::Error>() {
-            return store_is_transient(store);
-        }
-        next = error.source();
+/// Delta's kernel and the Parquet reader wrap the store's errors: the store's own error decides wherever it is.
+fn comes_from_transient(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut chain = std::iter::successors(Some(error), |error| error.source());
+    chain.find_map(|error| error.downcast_ref::<object_store::Error>()).is_some_and(store_is_transient)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn away() -> object_store::Error {
+        object_store::Error::Generic { store: "S3", source: "away".into() }
     }
-    matches!(error, DeltaTableError::ObjectStore { source } if store_is_transient(source))
+
+    fn gone() -> object_store::Error {
+        object_store::Error::NotFound { path: "x".into(), source: "404".into() }
+    }
+
+    #[test]
+    fn the_store_decides_what_is_transient_wherever_it_is() {
+        let wrapped = |e: object_store::Error| {
+            let parquet = parquet::errors::ParquetError::External(Box::new(e));
+            LakeError::Parquet { file: "f".into(), source: parquet }
+        };
+        let logged = |source: object_store::Error| LakeError::log("t", DeltaTableError::ObjectStore { source });
+        for (error, transient) in [
+            (LakeError::store("p", away()), true),
+            (LakeError::store("p", gone()), false),
+            (wrapped(away()), true),
+            (wrapped(gone()), false),
+            (logged(away()), true),
+            (logged(gone()), false),
+            (LakeError::log("t", DeltaTableError::NotInitialized), false),
+        ] {
+            assert_eq!(error.is_transient(), transient, "{error}");
+        }
+    }
 }

@@ -202,13 +202,22 @@ pub(super) fn no_day(add: &Add) -> DeltaTableError {
 }
 
 /// A table at a version.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
+    /// -1: no commit yet.
     pub version: i64,
+    /// The checkpoint that this state began with.
+    pub base: Option<i64>,
     pub writer_version: i32,
     pub files: BTreeMap<String, TableFile>,
-    /// Application transactions seen since the first state was read, and those looked up in it (`None`: not there).
+    /// Application transactions seen after the checkpoint, and those looked up in it (`None`: not there).
     pub transactions: HashMap<String, Option<i64>>,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State { version: -1, base: None, writer_version: 0, files: BTreeMap::new(), transactions: HashMap::new() }
+    }
 }
 
 impl State {
@@ -230,5 +239,64 @@ impl State {
         }
         self.version = commit.version;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_have_names_and_come_back() {
+        for (day, name) in [(0, "1970-01-01"), (-1, "1969-12-31"), (20_455, "2026-01-02"), (11_016, "2000-02-29")] {
+            assert_eq!((day_name(day).as_str(), parse_day(name)), (name, Some(day)));
+        }
+        assert_eq!((day_name(i32::MIN).as_str(), day_name(i32::MAX).as_str()), ("0001-01-01", "9999-12-31"));
+        assert_eq!(parse_day(&day_name(i32::MAX)), Some(clamp_day(i32::MAX)));
+        assert_eq!(parse_day(&day_name(i32::MIN)), Some(clamp_day(i32::MIN)));
+        assert_eq!(parse_day("__HIVE_DEFAULT_PARTITION__"), None);
+    }
+
+    #[test]
+    fn tags_come_back_and_foreign_ones_are_unknown() {
+        for list in [vec![], vec![0], vec![1, u64::MAX]] {
+            assert_eq!(sessions(Some(&tags(&list))), Some(list));
+        }
+        let foreign = |text: &str| HashMap::from([(SESSIONS_TAG.to_owned(), Some(text.to_owned()))]);
+        assert_eq!(sessions(Some(&foreign("AAAA"))), None, "no multiple of 8 bytes");
+        assert_eq!(sessions(Some(&foreign("?"))), None);
+        assert_eq!(sessions(Some(&HashMap::new())), None);
+        assert_eq!(sessions(None), None);
+    }
+
+    /// Other engines read these lines: pinned as text.
+    #[test]
+    fn a_commit_as_it_stands_in_the_log() {
+        let file =
+            TableFile { path: "received_date=2026-01-02/p.parquet".into(), size: 9, date: 20_455, sessions: None };
+        let new = super::super::table::NewFile {
+            file: TableFile {
+                path: "received_date=2026-01-02/q.parquet".into(),
+                sessions: Some(vec![1]),
+                ..file.clone()
+            },
+            rows: 1,
+            stats: "{}".into(),
+            written: 0,
+        };
+        let change = Change { add: vec![new], remove: vec![file], transactions: vec![("journal".into(), 3)] };
+        let text = String::from_utf8(commit(TableKind::Facts, &change, false, "op", 5).to_vec()).unwrap();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 4);
+        assert_eq!(lines[0]["commitInfo"]["operation"], "OPTIMIZE");
+        assert_eq!(lines[1]["txn"], json!({"appId": "journal", "version": 3, "lastUpdated": 5}));
+        assert_eq!(lines[2]["remove"]["path"], "received_date=2026-01-02/p.parquet");
+        assert_eq!(lines[2]["remove"]["dataChange"], false);
+        let add = &lines[3]["add"];
+        assert_eq!(add["partitionValues"], json!({"received_date": "2026-01-02"}));
+        assert_eq!(add["tags"], json!({"sessionlake.sessions": "AQAAAAAAAAA="}));
+        assert_eq!((&add["size"], &add["dataChange"], &add["stats"]), (&json!(9), &json!(false), &json!("{}")));
+        let parsed = Commit::parse(4, &text.into()).unwrap();
+        assert!(parsed.is("op") && !parsed.is("other"));
     }
 }

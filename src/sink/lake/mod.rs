@@ -5,19 +5,25 @@
 //! encode   rows -> Arrow               decode   Arrow -> rows
 //! parquet  Arrow -> file               reader   file -> Arrow          stats    what a commit says of a file
 //! store    where the bytes go          local    synced local files     log      commits as JSON, state by replay
-//! table    the tables and their commits
+//! open     the lake                    place    reading a table's log  commit   once, whatever fails
+//! table    the tables, their files and their rows
 //! append   journal -> facts            seal     facts -> events, sessions
 //! ```
 
 pub mod append;
 mod backoff;
+mod commit;
 mod decode;
 mod encode;
 mod error;
+#[cfg(test)]
+mod fault_tests;
 mod layout;
 mod local;
 mod log;
+mod open;
 mod parquet;
+mod place;
 mod reader;
 mod row;
 #[cfg(test)]

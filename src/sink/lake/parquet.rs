@@ -115,3 +115,48 @@ fn column_properties(
     }
     builder
 }
+
+#[cfg(test)]
+mod tests {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+
+    use super::*;
+    use crate::model::Event;
+    use crate::sink::lake::samples;
+
+    #[test]
+    fn row_groups_end_by_rows_and_by_bytes() {
+        let small: Vec<Event> = (0..40_000).map(|n| samples::bare_event("s", n)).collect();
+        let small: Vec<&Event> = small.iter().collect();
+        assert_eq!(groups(&small).iter().map(|group| group.len()).collect::<Vec<_>>(), [16_000, 16_000, 8_000]);
+
+        let mut large = samples::bare_event("s", 0);
+        large.columns.content = Some("x".repeat(GROUP_BYTES / 2 - 1024));
+        let mut huge = samples::bare_event("s", 1);
+        huge.columns.content = Some("x".repeat(GROUP_BYTES + 1));
+        let rows = [&large, &large, &large, &huge, small[0]];
+        assert_eq!(groups(&rows).iter().map(|group| group.len()).collect::<Vec<_>>(), [2, 1, 1, 1]);
+        assert!(groups::<Event>(&[]).is_empty());
+    }
+
+    #[tokio::test]
+    async fn large_files_have_bloom_filters_on_ids_alone() {
+        let events: Vec<Event> = (0..=BLOOM_ROWS as i64).map(|n| samples::bare_event("s", n)).collect();
+        let events: Vec<&Event> = events.iter().collect();
+        let mut writer = FileWriter::new("test", TableKind::Events, events.len()).unwrap();
+        for group in groups(&events) {
+            writer = writer.group(Event::encode(group).unwrap()).await.unwrap();
+        }
+        let reader = SerializedFileReader::new(bytes::Bytes::from(writer.finish().unwrap())).unwrap();
+        for group in reader.metadata().row_groups() {
+            let with: Vec<&str> = group
+                .columns()
+                .iter()
+                .filter(|chunk| chunk.bloom_filter_offset().is_some())
+                .map(|chunk| chunk.column_path().parts()[0].as_str())
+                .collect();
+            assert_eq!(with, ["session_id", "event_id", "tool_use_id", "user_email"]);
+            assert!(group.columns().iter().all(|c| matches!(c.compression(), Compression::ZSTD(_))));
+        }
+    }
+}

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig};
+use object_store::{BackoffConfig, ClientConfigKey, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig};
 use url::Url;
 
 use super::error::LakeError;
@@ -135,35 +135,33 @@ fn open_s3(options: &LakeOptions, mut url: Url) -> Result<Store, LakeError> {
     let base = Path::from_url_path(url.path()).map_err(|e| location(&options.url, &e.to_string()))?;
     url.set_path(&format!("/{base}/").replace("//", "/"));
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry());
-    let mut client = ClientOptions::new()
-        .with_connect_timeout(Duration::from_secs(5))
-        // A put of one batch is at most about 64 MiB.
-        .with_timeout(Duration::from_secs(60));
-    let mut endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint).is_some();
-    let mut hosted = builder.get_config_value(&AmazonS3ConfigKey::VirtualHostedStyleRequest);
-    let mut http = builder.get_config_value(&AmazonS3ConfigKey::Client(object_store::ClientConfigKey::AllowHttp));
+    for (key, value) in CLIENT {
+        builder = builder.with_config(AmazonS3ConfigKey::Client(*key), *value);
+    }
     for (key, value) in &options.storage {
-        let unknown = || LakeError::Option { url: options.url.clone(), key: key.clone() };
-        match key.as_str() {
-            "endpoint" => endpoint = true,
-            "virtual_hosted_style_request" => hosted = Some(value.clone()),
-            "allow_http" => http = Some(value.clone()),
-            _ => {}
-        }
-        if key != "allow_http" {
-            builder = builder.with_config(key.parse().map_err(|_| unknown())?, value);
-        }
+        let known = key.parse().map_err(|_| LakeError::Option { url: options.url.clone(), key: key.clone() })?;
+        builder = builder.with_config(known, value);
     }
-    if http.is_some_and(|value| value == "true" || value == "1") {
-        client = client.with_allow_http(true);
-    }
-    if endpoint && hosted.is_none() {
+    let given = |key| builder.get_config_value(&key).is_some();
+    if given(AmazonS3ConfigKey::Endpoint) && !hosted(options) {
         // Stores other than AWS's are reached by path: their host name has no wildcard for buckets.
         builder = builder.with_virtual_hosted_style_request(false);
     }
-    let store = builder.with_client_options(client).build().map_err(|e| location(&options.url, &e.to_string()))?;
+    let store = builder.build().map_err(|e| location(&options.url, &e.to_string()))?;
     Ok(Store { root: Arc::new(store), local: None, base, url })
 }
+
+/// Whether the bucket is to be part of the host's name.
+fn hosted(options: &LakeOptions) -> bool {
+    let key = AmazonS3ConfigKey::VirtualHostedStyleRequest;
+    let given = options.storage.iter().rev().find(|(name, _)| name.parse().is_ok_and(|known| key == known));
+    let environment = || std::env::var("AWS_VIRTUAL_HOSTED_STYLE_REQUEST").ok();
+    given.map(|(_, value)| value.clone()).or_else(environment).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// A put is one batch, at most about 64 MiB before compression.
+const CLIENT: &[(ClientConfigKey, &str)] =
+    &[(ClientConfigKey::ConnectTimeout, "5 seconds"), (ClientConfigKey::Timeout, "60 seconds")];
 
 fn retry() -> RetryConfig {
     let backoff =

@@ -62,22 +62,68 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-#[tokio::test]
-async fn every_column_comes_back_as_it_was() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut table = table(&at(dir.path()), TableKind::Facts).await;
+/// The same promises for every kind of store.
+macro_rules! for_every_store {
+    ($($name:ident)*) => {
+        mod local {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                let dir = tempfile::tempdir().unwrap();
+                super::$name(super::at(dir.path())).await;
+            })*
+        }
+        mod s3 {
+            $(#[tokio::test(flavor = "multi_thread")]
+            #[ignore = "needs SESSIONLAKE_TEST_S3_ENDPOINT, _BUCKET, _KEY and _SECRET"]
+            async fn $name() {
+                super::$name(super::bucket(stringify!($name))).await;
+            })*
+        }
+    };
+}
+
+for_every_store! {
+    every_column_comes_back_as_it_was
+    events_and_sessions_come_back_as_they_were
+    a_reopened_table_has_files_tags_and_transactions
+    a_replacement_is_seen_whole
+    the_same_transaction_lands_once
+    racing_appends_all_land
+    removing_what_is_gone_is_a_conflict
+    a_further_transaction_fences
+    only_asked_for_sessions_are_read
+    the_lake_has_one_key
+    workspaces_are_those_with_tables
+}
+
+/// A prefix of its own in the bucket that the environment names.
+fn bucket(test: &str) -> LakeOptions {
+    let env = |name: &str| std::env::var(format!("SESSIONLAKE_TEST_S3_{name}")).unwrap();
+    let storage = [
+        ("endpoint", env("ENDPOINT")),
+        ("region", "us-east-1".to_owned()),
+        ("access_key_id", env("KEY")),
+        ("secret_access_key", env("SECRET")),
+        ("allow_http", "true".to_owned()),
+    ];
+    LakeOptions {
+        url: format!("s3://{}/{test}/{}", env("BUCKET"), uuid::Uuid::new_v4()),
+        storage: storage.map(|(key, value)| (key.to_owned(), value)).into(),
+    }
+}
+
+async fn every_column_comes_back_as_it_was(options: LakeOptions) {
+    let mut table = table(&options, TableKind::Facts).await;
     let facts = vec![samples::fact("s1", 1), samples::fact("s2", 2), samples::bare_fact(3)];
     append(&mut table, &facts).await;
     assert_eq!(all_facts(&table).await, facts);
 }
 
-#[tokio::test]
-async fn events_and_sessions_come_back_as_they_were() {
-    let dir = tempfile::tempdir().unwrap();
+async fn events_and_sessions_come_back_as_they_were(options: LakeOptions) {
     let events = vec![samples::event("s1", 0), samples::bare_event("s1", 1)];
     let mut other_day = samples::event("s2", 0);
     other_day.date = DAY + 1;
-    let table_of_events = table(&at(dir.path()), TableKind::Events).await;
+    let table_of_events = table(&options, TableKind::Events).await;
     let written =
         table_of_events.write_events(&[events[1].clone(), other_day.clone(), events[0].clone()]).await.unwrap();
     assert_eq!(written.len(), 2);
@@ -85,19 +131,17 @@ async fn events_and_sessions_come_back_as_they_were() {
     assert_eq!(table_of_events.read_events(&written[1].file, None).await.unwrap(), [other_day]);
 
     let sessions = vec![samples::session("s1"), samples::bare_session("s2")];
-    let table_of_sessions = table(&at(dir.path()), TableKind::Sessions).await;
+    let table_of_sessions = table(&options, TableKind::Sessions).await;
     let written = table_of_sessions.write_sessions(&sessions).await.unwrap();
     assert_eq!(table_of_sessions.read_sessions(&written[0].file, None).await.unwrap(), sessions);
 }
 
-#[tokio::test]
-async fn a_reopened_table_has_files_tags_and_transactions() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut first = table(&at(dir.path()), TableKind::Facts).await;
+async fn a_reopened_table_has_files_tags_and_transactions(options: LakeOptions) {
+    let mut first = table(&options, TableKind::Facts).await;
     let files = first.write_facts(&[samples::fact("s1", 1), samples::bare_fact(2)]).await.unwrap();
     first.commit(with_transaction(files, "journal-1", 5)).await.unwrap();
 
-    let mut second = table(&at(dir.path()), TableKind::Facts).await;
+    let mut second = table(&options, TableKind::Facts).await;
     assert_eq!(second.version(), 1);
     assert_eq!(second.files().await.unwrap(), first.files().await.unwrap());
     assert_eq!(second.files().await.unwrap()[0].sessions, Some(vec![second.session_tag("s1")]));
@@ -105,13 +149,11 @@ async fn a_reopened_table_has_files_tags_and_transactions() {
     assert_eq!(second.transaction_version("journal-2").await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_replacement_is_seen_whole() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut writer = table(&at(dir.path()), TableKind::Facts).await;
+async fn a_replacement_is_seen_whole(options: LakeOptions) {
+    let mut writer = table(&options, TableKind::Facts).await;
     append(&mut writer, &[samples::fact("s1", 1)]).await;
     append(&mut writer, &[samples::fact("s1", 2)]).await;
-    let mut reader = table(&at(dir.path()), TableKind::Facts).await;
+    let mut reader = table(&options, TableKind::Facts).await;
     let old = writer.files().await.unwrap();
     let merged = writer.write_facts(&[samples::fact("s1", 1), samples::fact("s1", 2)]).await.unwrap();
     let version = writer.commit_rearranged(replaced(&old, merged.clone())).await.unwrap();
@@ -128,11 +170,9 @@ async fn a_replacement_is_seen_whole() {
     assert_eq!(reader.changes_since(0).await.unwrap().unwrap().iter().filter(|c| c.data_change).count(), 2);
 }
 
-#[tokio::test]
-async fn the_same_transaction_lands_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut first = table(&at(dir.path()), TableKind::Facts).await;
-    let mut second = table(&at(dir.path()), TableKind::Facts).await;
+async fn the_same_transaction_lands_once(options: LakeOptions) {
+    let mut first = table(&options, TableKind::Facts).await;
+    let mut second = table(&options, TableKind::Facts).await;
     let facts = [samples::fact("s1", 1)];
     let (one, two) = (first.write_facts(&facts).await.unwrap(), second.write_facts(&facts).await.unwrap());
     let (first_version, second_version) = tokio::join!(
@@ -145,10 +185,7 @@ async fn the_same_transaction_lands_once() {
     assert_eq!(all_facts(&first).await.len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn racing_appends_all_land() {
-    let dir = tempfile::tempdir().unwrap();
-    let options = at(dir.path());
+async fn racing_appends_all_land(options: LakeOptions) {
     let writers = (0..4u8).map(|writer| {
         let options = options.clone();
         tokio::spawn(async move {
@@ -165,12 +202,10 @@ async fn racing_appends_all_land() {
     assert_eq!(ids, (0..20).collect::<Vec<u8>>());
 }
 
-#[tokio::test]
-async fn removing_what_is_gone_is_a_conflict() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut first = table(&at(dir.path()), TableKind::Facts).await;
+async fn removing_what_is_gone_is_a_conflict(options: LakeOptions) {
+    let mut first = table(&options, TableKind::Facts).await;
     append(&mut first, &[samples::fact("s1", 1)]).await;
-    let mut second = table(&at(dir.path()), TableKind::Facts).await;
+    let mut second = table(&options, TableKind::Facts).await;
     let files = first.files().await.unwrap();
     first.commit(replaced(&files, Vec::new())).await.unwrap();
     let new = second.write_facts(&[samples::fact("s1", 2)]).await.unwrap();
@@ -181,10 +216,8 @@ async fn removing_what_is_gone_is_a_conflict() {
     append(&mut second, &[samples::fact("s1", 3)]).await;
 }
 
-#[tokio::test]
-async fn a_further_transaction_fences() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut table = table(&at(dir.path()), TableKind::Facts).await;
+async fn a_further_transaction_fences(options: LakeOptions) {
+    let mut table = table(&options, TableKind::Facts).await;
     let commit = |id: &str, epoch| Change {
         transactions: vec![(id.to_owned(), 1), ("maintenance".to_owned(), epoch)],
         ..Change::default()
@@ -195,10 +228,8 @@ async fn a_further_transaction_fences() {
     assert!(matches!(error, LakeError::Fenced { present: 2, ours: 1, .. }), "{error}");
 }
 
-#[tokio::test]
-async fn only_asked_for_sessions_are_read() {
-    let dir = tempfile::tempdir().unwrap();
-    let table = table(&at(dir.path()), TableKind::Events).await;
+async fn only_asked_for_sessions_are_read(options: LakeOptions) {
+    let table = table(&options, TableKind::Events).await;
     // Three row groups.
     let events: Vec<_> = (0..40_000).map(|n| samples::bare_event(&format!("s{:03}", n / 100), n % 100)).collect();
     let written = table.write_events(&events).await.unwrap();
@@ -252,23 +283,18 @@ async fn content_is_in_data_pages_only() {
     assert_eq!((content, other > 50), (7 + 7 + 2, true));
 }
 
-#[tokio::test]
-async fn the_lake_has_one_key() {
-    let dir = tempfile::tempdir().unwrap();
-    let (first, second) = (Lake::open(&at(dir.path())).await.unwrap(), Lake::open(&at(dir.path())).await.unwrap());
+async fn the_lake_has_one_key(options: LakeOptions) {
+    let (first, second) = (Lake::open(&options).await.unwrap(), Lake::open(&options).await.unwrap());
     let (one, two) = tokio::join!(first.key([1; 32]), second.key([2; 32]));
     assert_eq!(one.unwrap().bytes(), two.unwrap().bytes());
-    assert_eq!(std::fs::read(dir.path().join("lake/_sessionlake/keys/facts")).unwrap().len(), 64);
 }
 
-#[tokio::test]
-async fn workspaces_are_those_with_tables() {
-    let dir = tempfile::tempdir().unwrap();
-    let (lake, key) = open(&at(dir.path())).await;
+async fn workspaces_are_those_with_tables(options: LakeOptions) {
+    let (lake, key) = open(&options).await;
     assert!(lake.workspaces().await.unwrap().is_empty());
     let acme = Workspace::parse("acme").unwrap();
     lake.table(&acme, TableKind::Events, &key).await.unwrap();
-    assert_eq!(lake.workspaces().await.unwrap(), [acme.clone()]);
+    assert_eq!(lake.workspaces().await.unwrap(), std::slice::from_ref(&acme));
     assert!(lake.existing(&acme, TableKind::Events).await.unwrap().is_some());
     assert!(lake.existing(&acme, TableKind::Facts).await.unwrap().is_none());
 }
@@ -298,4 +324,54 @@ async fn old_uploads_are_not_committed() {
     let files = facts.write_facts(&[samples::fact("s1", 1)]).await.unwrap();
     now.fetch_add(3_601_000_000, Ordering::Relaxed);
     assert!(matches!(facts.commit(added(files)).await.unwrap_err(), LakeError::Stale { .. }));
+}
+
+/// Writes all three tables to `SESSIONLAKE_TEST_LAKE` (or to the bucket, when that is set), to be read by other engines.
+#[tokio::test]
+#[ignore = "needs SESSIONLAKE_TEST_LAKE or the bucket of the S3 tests"]
+async fn a_lake_for_other_engines() {
+    let options = match std::env::var("SESSIONLAKE_TEST_LAKE") {
+        Ok(url) => LakeOptions { url, storage: Vec::new() },
+        Err(_) => bucket("engines"),
+    };
+    println!("lake: {}", options.url);
+    let mut facts = table(&options, TableKind::Facts).await;
+    append(&mut facts, &[samples::fact("s1", 1), samples::bare_fact(2)]).await;
+    append(&mut facts, &[samples::fact("s2", 3)]).await;
+    let mut events = table(&options, TableKind::Events).await;
+    let many: Vec<_> = (0..30_000).map(|n| samples::bare_event(&format!("s{:03}", n / 100), n % 100)).collect();
+    let new = events.write_events(&many).await.unwrap();
+    events.commit(added(new)).await.unwrap();
+    let new = events.write_events(&[samples::event("t1", 0)]).await.unwrap();
+    events.commit(added(new)).await.unwrap();
+    let mut sessions = table(&options, TableKind::Sessions).await;
+    let new = sessions.write_sessions(&[samples::session("s1"), samples::bare_session("s2")]).await.unwrap();
+    sessions.commit(added(new)).await.unwrap();
+    let old = sessions.files().await.unwrap();
+    let new = sessions.write_sessions(&[samples::session("s1"), samples::bare_session("s3")]).await.unwrap();
+    sessions.commit(replaced(&old, new)).await.unwrap();
+}
+
+/// Prints how long a commit takes when a thousand came before it.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn the_thousandth_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut facts = table(&at(dir.path()), TableKind::Facts).await;
+    let files = facts.write_facts(&[samples::fact("s1", 1)]).await.unwrap();
+    for round in 0..=10 {
+        let start = std::time::Instant::now();
+        for n in 0..100 {
+            let mut new = files.clone();
+            new[0].file.path = format!("{}-{round}-{n}", files[0].file.path);
+            facts.commit(with_transaction(new, "journal", round * 100 + n)).await.unwrap();
+        }
+        println!("commits {}..: {:?} each", round * 100, start.elapsed() / 100);
+    }
+    let start = std::time::Instant::now();
+    let mut again = table(&at(dir.path()), TableKind::Facts).await;
+    println!("opening at {}: {:?}", again.version(), start.elapsed());
+    let start = std::time::Instant::now();
+    again.transaction_version("journal").await.unwrap();
+    println!("looking a transaction up: {:?}", start.elapsed());
 }
