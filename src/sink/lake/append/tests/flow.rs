@@ -1,0 +1,110 @@
+//! Appender and sealer together.
+
+use super::*;
+use crate::clock::Clock;
+use crate::model::Status;
+use crate::sink::lake::seal::{Observe, Report, SealOptions, Sealed, Sealer, Timing};
+use crate::sink::lake::testing::{record_at, tiny_fold};
+
+fn sealer(lake: &TestLake, timing: Timing, observe: Observe) -> Sealer {
+    let options = SealOptions { timing, fold: tiny_fold, ..SealOptions::default() };
+    Sealer::new(lake.lake.clone(), lake.key.clone(), Clock::system(), options, observe)
+}
+
+/// Steps 0 to 9 of a session, the last one its end.
+fn step(session: u64, step: u64) -> (Position, Bytes) {
+    let end = if step == 9 { " end" } else { "" };
+    let payload = format!("s{session} {step}{end}").into_bytes();
+    record_at("default", session * 10 + step + 1, payload, Clock::system().now())
+}
+
+async fn assert_complete(lake: &TestLake, sessions: u64) {
+    assert_eq!(lake.facts().await.len() as u64, sessions * 10);
+    let rows = lake.sessions().await;
+    assert_eq!(rows.len() as u64, sessions);
+    assert!(rows.iter().all(|session| session.status == Status::Ended && session.events == 10));
+    let mut events = lake.events().await;
+    assert_eq!(events.len() as u64, sessions * 10);
+    events.dedup();
+    assert_eq!(events.len() as u64, sessions * 10);
+}
+
+/// From the journal to readable rows, while sessions end all the time: the promise is 5 s at the 99th percentile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_can_be_read_within_seconds_of_their_end() {
+    const SESSIONS: u64 = 300;
+    let lake = TestLake::new().await;
+    let (reader, feed) = MemoryReader::open(&log(Vec::new()));
+    let appender = appender(&lake, reader, Reports::default());
+    let latencies = Arc::new(Mutex::new(Vec::<i64>::new()));
+    let kept = latencies.clone();
+    let observe: Observe = Arc::new(move |report: &Report| kept.lock().unwrap().extend(&report.end_to_visible));
+    let sealer = sealer(&lake, Timing::default(), observe);
+    let (stop_appender, stop) = watch::channel(false);
+    let (stop_sealer, stopped) = watch::channel(false);
+    let sealing = tokio::spawn(sealer.run(appender.appended(), stopped));
+    let appending = tokio::spawn(appender.run(stop));
+
+    let mut pace = tokio::time::interval(Duration::from_millis(4));
+    for n in 0..SESSIONS {
+        pace.tick().await;
+        (0..10).for_each(|at| feed.send(step(n, at)).unwrap());
+    }
+    stop_appender.send(true).unwrap();
+    appending.await.unwrap();
+    stop_sealer.send(true).unwrap();
+    sealing.await.unwrap();
+
+    assert_complete(&lake, SESSIONS).await;
+    let mut latencies = latencies.lock().unwrap().clone();
+    latencies.sort_unstable();
+    assert_eq!(latencies.len() as u64, SESSIONS);
+    let p99 = latencies[latencies.len() * 99 / 100];
+    assert!(p99 < 5_000_000, "p99 is {p99} us");
+}
+
+/// Both tasks die at any await, again and again; what they had under way in other threads may still land.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crashes_at_any_moment_lose_and_repeat_nothing() {
+    const SESSIONS: u64 = 60;
+    const GAP: Duration = Duration::from_millis(10);
+    let mut lake = TestLake::new().await;
+    let log = log(Vec::new());
+    let timing = Timing { first_rows: Duration::from_millis(50), ..Timing::default() };
+    let records: Vec<_> = (0..10).flat_map(|at| (0..SESSIONS).map(move |session| (session, at))).collect();
+    let rounds = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let mut crash = 17u64;
+    for (round, part) in records.chunks(30).enumerate() {
+        let seq = |n: usize| Position { seq: (round * 30 + n) as u64 + 1, epoch: 1 };
+        let new = part.iter().enumerate().map(|(n, (session, at))| (seq(n), step(*session, *at).1));
+        log.lock().unwrap().records.extend(new);
+        let (reader, _feed) = MemoryReader::open(&log);
+        let appender = appender(&lake, reader, Reports::default());
+        let (_stop, stop) = watch::channel(false);
+        let count = rounds.clone();
+        let observe = Arc::new(move |_: &Report| {
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        });
+        let sealing = tokio::spawn(sealer(&lake, timing, observe).run(appender.appended(), stop.clone()));
+        let options = AppendOptions { flush_interval: GAP, commit_gap: GAP, ..appender.options.clone() };
+        let appending = tokio::spawn(Appender { options, ..appender }.run(stop));
+        crash = crash.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        tokio::time::sleep(Duration::from_millis(100 + (crash >> 33) % 500)).await;
+        sealing.abort();
+        appending.abort();
+        lake.reopen().await;
+    }
+    eprintln!("{rounds:?} rounds, {} commits", lake.table(TableKind::Sessions).await.version());
+    drained(&lake, &log).await;
+    let (stopper, stop) = watch::channel(false);
+    let (_told, appended) = watch::channel(Appended::default());
+    let sealer = sealer(&lake, timing, Arc::new(|_: &Report| ()));
+    let mut sealed = sealer.sealed();
+    let sealing = tokio::spawn(sealer.run(appended, stop));
+    let version = lake.table(TableKind::Facts).await.version();
+    let through = |sealed: &Sealed| sealed.get(&lake.workspace).is_some_and(|progress| progress.all >= version);
+    sealed.wait_for(through).await.unwrap();
+    stopper.send(true).unwrap();
+    sealing.await.unwrap();
+    assert_complete(&lake, SESSIONS).await;
+}
