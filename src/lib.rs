@@ -8,6 +8,7 @@
 
 pub mod clock;
 pub mod model;
+pub mod telemetry;
 
 pub mod receiver;
 
@@ -18,3 +19,5 @@ pub mod journal;
 pub mod enrich;
 
 pub mod sink;
+
+pub mod config;

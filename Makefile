@@ -1,0 +1,41 @@
+# What a developer and CI run. `make test` needs nothing but Rust, Python 3.11+ (with venv) and a C compiler.
+VENV ?= .venv
+PYTHON ?= python3
+STAMP := $(VENV)/.installed
+# Flags for `cargo test`, for example TEST='--test it replay'
+TEST ?=
+
+.PHONY: help test lint check bench bench-latency demo clean
+
+help: ## Lists the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+test: $(STAMP) ## Installs what the tests need (once), then runs all tests
+	cargo test $(TEST)
+
+lint: ## Formatting, clippy, and dependency rules where cargo-deny is installed
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null 2>&1; then cargo deny check; \
+	else echo 'cargo-deny is not installed: dependency rules (deny.toml) were not checked'; fi
+
+check: lint test ## lint and test
+
+bench: ## Criterion benchmarks: decode, redact, fold, encode
+	cargo bench
+
+bench-latency: $(STAMP) ## End of a session to its readable row, 1,000 sessions, release build
+	cargo build --release
+	$(VENV)/bin/python tests/py/latency.py --sessions 1000
+
+demo: ## A captured session sent through the whole path, shown as a timeline
+	cargo run --release -- demo
+
+clean: ## Removes what `make test` installed (not cargo's target directory)
+	rm -rf $(VENV)
+
+# Reinstalled only when the list of requirements changes.
+$(STAMP): tests/requirements.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	touch $@

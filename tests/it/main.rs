@@ -1,0 +1,24 @@
+//! Drives the real binary from outside: its listeners, its files, its commands. One binary, a module per capability.
+//!
+//! `make test` installs what the tests call (`.venv`: DuckDB with its Delta extension, the OpenTelemetry SDK,
+//! SeaweedFS). Every server runs alone, on free loopback ports and in a directory of its own.
+
+// A test that cannot set its scene stops with the reason: that is what unwrap does here.
+#![allow(clippy::unwrap_used)]
+
+mod arrows;
+mod cli;
+mod corpus;
+mod durability;
+mod examples;
+mod harness;
+mod http;
+mod latency;
+mod oracle;
+mod protocols;
+mod query;
+mod replay;
+mod s3;
+mod secrets;
+mod telemetry;
+mod truth;

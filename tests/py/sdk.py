@@ -1,0 +1,70 @@
+"""A program instrumented with the OpenTelemetry SDK: sdk.py grpc|http ENDPOINT SESSION_ID
+
+Sends one log record, one span with an event and a link, and one counter and one histogram; http uses gzip.
+"""
+
+import logging
+import sys
+
+from opentelemetry import metrics, trace
+from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+
+def exporters(protocol, endpoint):
+    if protocol == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
+        from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+
+        options = {"endpoint": endpoint, "insecure": True}
+        return OTLPLogExporter(**options), OTLPSpanExporter(**options), OTLPMetricExporter(**options)
+    from opentelemetry.exporter.otlp.proto.http import Compression
+    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    def options(signal):
+        return {"endpoint": f"http://{endpoint}/v1/{signal}", "compression": Compression.Gzip}
+
+    return (
+        OTLPLogExporter(**options("logs")),
+        OTLPSpanExporter(**options("traces")),
+        OTLPMetricExporter(**options("metrics")),
+    )
+
+
+def main():
+    protocol, endpoint, session_id = sys.argv[1:]
+    log_exporter, span_exporter, metric_exporter = exporters(protocol, endpoint)
+    resource = Resource.create({"service.name": "sdk-test"})
+    who = {"session.id": session_id}
+
+    tracers = TracerProvider(resource=resource)
+    tracers.add_span_processor(BatchSpanProcessor(span_exporter))
+    tracer = trace.get_tracer("sdk-test", "1", tracer_provider=tracers)
+    loggers = LoggerProvider(resource=resource)
+    loggers.add_log_record_processor(BatchLogRecordProcessor(log_exporter))
+    logger = logging.Logger("sdk-test")
+    logger.addHandler(LoggingHandler(logger_provider=loggers))
+    meters = MeterProvider(resource=resource, metric_readers=[PeriodicExportingMetricReader(metric_exporter)])
+    meter = metrics.get_meter("sdk-test", meter_provider=meters)
+
+    with tracer.start_as_current_span("first", attributes=who) as first:
+        first.add_event("an event", {"detail": "inside"})
+    with tracer.start_as_current_span("second", attributes=who, links=[trace.Link(first.get_span_context())]):
+        logger.warning("hello from the sdk", extra={**who, "detail": "a log"})
+    meter.create_counter("sdk.counter", unit="1").add(3, who)
+    meter.create_histogram("sdk.histogram", unit="ms").record(1.5, who)
+    for provider in (tracers, loggers, meters):
+        provider.force_flush()
+        provider.shutdown()
+
+
+if __name__ == "__main__":
+    main()
