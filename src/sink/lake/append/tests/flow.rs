@@ -63,48 +63,65 @@ async fn sessions_can_be_read_within_seconds_of_their_end() {
     assert!(p99 < 5_000_000, "p99 is {p99} us");
 }
 
-/// Both tasks die at any await, again and again; what they had under way in other threads may still land.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn crashes_at_any_moment_lose_and_repeat_nothing() {
-    const SESSIONS: u64 = 60;
+/// Starts both tasks and drops them a little after they came to the point that `life` names: they die at any await,
+/// and what they had under way in other threads may still land.
+async fn live_and_die(lake: &TestLake, log: &Arc<Mutex<Log>>, life: u64) {
     const GAP: Duration = Duration::from_millis(10);
-    let mut lake = TestLake::new().await;
-    let log = log(Vec::new());
-    let timing = Timing { first_rows: Duration::from_millis(50), ..Timing::default() };
-    let records: Vec<_> = (0..10).flat_map(|at| (0..SESSIONS).map(move |session| (session, at))).collect();
-    let rounds = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let mut crash = 17u64;
-    for (round, part) in records.chunks(30).enumerate() {
-        let seq = |n: usize| Position { seq: (round * 30 + n) as u64 + 1, epoch: 1 };
-        let new = part.iter().enumerate().map(|(n, (session, at))| (seq(n), step(*session, *at).1));
-        log.lock().unwrap().records.extend(new);
-        let (reader, _feed) = MemoryReader::open(&log);
-        let appender = appender(&lake, reader, Reports::default());
-        let (_stop, stop) = watch::channel(false);
-        let count = rounds.clone();
-        let observe = Arc::new(move |_: &Report| {
-            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        });
-        let sealing = tokio::spawn(sealer(&lake, timing, observe).run(appender.appended(), stop.clone()));
-        let options = AppendOptions { flush_interval: GAP, commit_gap: GAP, ..appender.options.clone() };
-        let appending = tokio::spawn(Appender { options, ..appender }.run(stop));
-        crash = crash.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        tokio::time::sleep(Duration::from_millis(100 + (crash >> 33) % 500)).await;
-        sealing.abort();
-        appending.abort();
-        lake.reopen().await;
+    let (reader, _feed) = MemoryReader::open(log);
+    let mut appender = appender(lake, reader, Reports::default());
+    (appender.options.flush_interval, appender.options.commit_gap) = (GAP, GAP);
+    let mut appended = appender.appended();
+    let (told, mut rounds) = watch::channel(());
+    let sealer = sealer(lake, QUICK, Arc::new(move |_: &Report| told.send_replace(())));
+    let (_stop, stop) = watch::channel(false);
+    let tasks = [tokio::spawn(sealer.run(appender.appended(), stop.clone())), tokio::spawn(appender.run(stop))];
+    match life % 3 {
+        0 => {}
+        1 => appended.changed().await.unwrap(),
+        _ => rounds.changed().await.unwrap(),
     }
-    eprintln!("{rounds:?} rounds, {} commits", lake.table(TableKind::Sessions).await.version());
-    drained(&lake, &log).await;
+    let random = life.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407) >> 33;
+    tokio::time::sleep(Duration::from_millis(random % 80)).await;
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+const QUICK: Timing = Timing {
+    idle_timeout: Duration::from_secs(600),
+    provisional_interval: Duration::from_secs(1),
+    first_rows: Duration::from_millis(30),
+    late_debounce: Duration::from_millis(100),
+};
+
+/// Runs a sealer over what is there until all of it is sealed.
+async fn seal_all(lake: &TestLake) {
     let (stopper, stop) = watch::channel(false);
     let (_told, appended) = watch::channel(Appended::default());
-    let sealer = sealer(&lake, timing, Arc::new(|_: &Report| ()));
+    let sealer = sealer(lake, QUICK, Arc::new(|_: &Report| ()));
     let mut sealed = sealer.sealed();
-    let sealing = tokio::spawn(sealer.run(appended, stop));
+    let task = tokio::spawn(sealer.run(appended, stop));
     let version = lake.table(TableKind::Facts).await.version();
     let through = |sealed: &Sealed| sealed.get(&lake.workspace).is_some_and(|progress| progress.all >= version);
     sealed.wait_for(through).await.unwrap();
     stopper.send(true).unwrap();
-    sealing.await.unwrap();
+    task.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crashes_at_any_moment_lose_and_repeat_nothing() {
+    const SESSIONS: u64 = 40;
+    const LIVES: usize = 20;
+    let mut lake = TestLake::new().await;
+    let log = log(Vec::new());
+    let steps: Vec<_> = (0..10).flat_map(|at| (0..SESSIONS).map(move |session| step(session, at).1)).collect();
+    let all = steps.into_iter().zip(1..).map(|(bytes, seq)| (Position { seq, epoch: 1 }, bytes));
+    let all: Vec<_> = all.collect();
+    for (part, life) in all.chunks(all.len() / LIVES).zip(0..) {
+        log.lock().unwrap().records.extend_from_slice(part);
+        live_and_die(&lake, &log, life).await;
+        lake.reopen().await;
+    }
+    assert!(lake.table(TableKind::Sessions).await.version() > 5, "some rounds were sealed before the last one");
+    drained(&lake, &log).await;
+    seal_all(&lake).await;
     assert_complete(&lake, SESSIONS).await;
 }
