@@ -19,7 +19,7 @@ use crate::sink::lake::{Lake, LakeError, Table, TableFile, TableKind, weight};
 pub const TRANSACTION: &str = "seal";
 
 /// Fact files read at the same time: on S3 a read is mostly waiting.
-const READS: usize = 8;
+const READS: usize = 16;
 
 /// Scanning stops while that many sessions are due: what is known of them stays small, and the newest ends are not
 /// kept waiting by a long backlog.
