@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::disk::{Disk, DiskLock};
 use super::queue::Queue;
 use super::scan::Extent;
-use super::state::State;
+use super::state::{Segment, State};
 use super::writer::Writer;
 use super::{JournalOptions, JournalStats, OpenError, ReaderStats, cursor, locked, recovery, segment};
 
@@ -72,24 +72,27 @@ impl Core {
             disk,
         });
         let writer = Writer::start(core.clone(), found.next_seq, found.last_seq).map_err(OpenError::at(dir))?;
-        core.remove(found.empty.into_iter().filter(|first| *first != found.next_seq).collect());
+        core.remove(found.empty.into_iter().filter(|segment| segment.stamp.first_seq != found.next_seq).collect());
         Ok((core, writer))
     }
 
-    /// Removes segments from disk and from the state; what cannot be removed now is tried again later.
-    pub(super) fn remove(&self, segments: Vec<u64>) {
+    /// Removes segments from disk that are out of the state already; one that cannot be removed now comes back, and is
+    /// tried again with the next.
+    pub(super) fn remove(&self, segments: Vec<Segment>) {
         if segments.is_empty() {
             return;
         }
-        for first_seq in segments {
+        for segment in segments {
+            let first_seq = segment.stamp.first_seq;
             match self.disk.remove(&self.dir.join(segment::file_name(first_seq))) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     tracing::warn!(segment = first_seq, %error, "journal: the segment could not be removed");
+                    locked(&self.state).segments.insert(first_seq, segment);
                 }
-                _ => drop(locked(&self.state).segments.remove(&first_seq)),
+                _ => {}
             }
         }
-        // Should the removal not survive a crash, the next commit repeats it.
+        // Should the removal not survive a crash, it is repeated after the next open.
         if let Err(error) = self.disk.sync_dir(&self.dir) {
             tracing::warn!(%error, "journal: the directory could not be synced");
         }
@@ -116,7 +119,7 @@ impl Core {
         }
         let mut state = locked(&self.state);
         state.cursors.remove(name);
-        let expired = state.expired();
+        let expired = state.take_expired();
         drop(state);
         self.remove(expired);
         Ok(())

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::disk::{self, Disk};
+use super::segment::SEQ_MAX;
 
 const MAGIC: [u8; 8] = *b"SLCURSR1";
 const SUFFIX: &str = ".cursor";
@@ -18,7 +19,8 @@ fn decode(bytes: &[u8]) -> Option<u64> {
     let (content, checksum) = bytes.split_last_chunk::<4>()?;
     let (magic, seq) = content.split_first_chunk::<8>()?;
     let whole = *magic == MAGIC && crc32c::crc32c(content) == u32::from_le_bytes(*checksum);
-    if whole { Some(u64::from_le_bytes(seq.try_into().ok()?)) } else { None }
+    let seq = u64::from_le_bytes(seq.try_into().ok()?);
+    (whole && seq <= SEQ_MAX).then_some(seq)
 }
 
 /// Makes the cursor durable.

@@ -32,10 +32,6 @@ mod state;
 mod writer;
 
 #[cfg(test)]
-mod crash_tests;
-#[cfg(test)]
-mod model_disk;
-#[cfg(test)]
 mod tests;
 
 use std::fs::TryLockError;
@@ -204,7 +200,8 @@ impl Journal {
     }
 
     /// Returns once the batch is on disk (file and directory synced), or with the reason why it is not. Whoever stops
-    /// waiting does not learn whether it was written.
+    /// waiting does not learn whether it was written. Waits while the queue to the writer (32 MiB) is full, holding
+    /// the encoded batch: callers bound how many they are.
     pub async fn append(&self, batch: &RedactedBatch) -> Result<Position, AppendError> {
         let mut frame = frame::unsealed();
         batch.batch().encode(&mut frame);

@@ -32,6 +32,8 @@ impl ReadError {
 }
 
 /// Reads durable records in order. While it lives, the journal's lock is held.
+///
+/// Reading blocks for the file; small records share the block of up to 512 KiB that they were read in.
 pub struct Reader {
     core: Arc<Core>,
     name: String,
@@ -87,15 +89,15 @@ impl Reader {
     /// The next record if it is durable by now.
     pub fn try_next(&mut self) -> Result<Option<(Position, Bytes)>, ReadError> {
         loop {
-            let step = self.open.as_mut().map_or(Step::End, OpenSegment::step);
-            match step {
+            let step = self.open.as_mut().map_or(Ok(Step::End), OpenSegment::step);
+            match step.map_err(self.failed())? {
                 Step::Record(seq, payload) if seq >= self.want => {
                     self.want = seq + 1;
                     let epoch = self.open.as_ref().map_or(0, |open| open.segment.stamp.epoch);
                     return Ok(Some((Position { seq, epoch }, payload)));
                 }
                 Step::Record(..) => {}
-                Step::Damaged => self.repair(),
+                Step::Damaged => self.repair().map_err(self.failed())?,
                 Step::End if self.advance()? => {}
                 Step::End => return Ok(None),
             }
@@ -124,10 +126,14 @@ impl Reader {
 
     /// A frame that was durable cannot be read any more: finds out what of the segment still can, and goes on with
     /// that.
-    fn repair(&mut self) {
-        let Some(open) = &mut self.open else { return };
+    ///
+    /// Only for bytes that are not what was written. A disk that does not answer may do so later, and then nothing
+    /// is lost: that is an error.
+    fn repair(&mut self) -> io::Result<()> {
+        let Some(open) = &mut self.open else { return Ok(()) };
         let first_seq = open.segment.stamp.first_seq;
-        let (bytes, _) = disk::read_lossy(&*open.file, open.segment.end());
+        let mut bytes = vec![0; open.file.len()?.min(open.segment.end()) as usize];
+        disk::read_exact_at(&*open.file, &mut bytes, 0)?;
         let found = scan(&bytes, open.segment.stamp);
         let lost = found.missing.map_or(0, |(_, count)| count) + (open.segment.last_seq - found.last_seq);
         tracing::error!(segment = first_seq, lost, "journal: records are damaged, reading goes on behind them");
@@ -137,6 +143,12 @@ impl Reader {
         self.core.narrow(first_seq, open.segment.end(), &found.extents);
         open.segment.extents = found.extents;
         open.block = Bytes::new();
+        Ok(())
+    }
+
+    fn failed(&self) -> impl FnOnce(io::Error) -> ReadError + use<> {
+        let first_seq = self.open.as_ref().map_or(0, |open| open.segment.stamp.first_seq);
+        ReadError::at(self.core.dir.join(segment::file_name(first_seq)))
     }
 
     /// Everything up to and including `position` is done with: moves the cursor durably, and lets go of segments
@@ -152,7 +164,7 @@ impl Reader {
         self.want = self.want.max(seq + 1);
         let mut state = locked(&core.state);
         state.cursors.insert(self.name.clone(), seq);
-        let expired = state.expired();
+        let expired = state.take_expired();
         drop(state);
         core.remove(expired);
         Ok(())
@@ -191,38 +203,45 @@ impl OpenSegment {
         OpenSegment { file, segment, at: 0, block: Bytes::new(), block_at: 0 }
     }
 
-    fn step(&mut self) -> Step {
-        let Some(extent) = self.segment.extents.iter().find(|extent| extent.end > self.at) else { return Step::End };
+    fn step(&mut self) -> io::Result<Step> {
+        let Some(extent) = self.segment.extents.iter().find(|extent| extent.end > self.at) else {
+            return Ok(Step::End);
+        };
         let limit = extent.end;
         self.at = self.at.max(extent.start);
         match self.frame(limit) {
-            Some((header, payload)) => {
+            Ok(Some((header, payload))) => {
                 self.at += header.size();
-                Step::Record(header.seq, payload)
+                Ok(Step::Record(header.seq, payload))
             }
-            None => Step::Damaged,
+            Ok(None) => Ok(Step::Damaged),
+            // Somebody has cut the file.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Step::Damaged),
+            Err(error) => Err(error),
         }
     }
 
-    fn frame(&mut self, limit: u64) -> Option<(FrameHeader, Bytes)> {
-        let header = FrameHeader::read(self.bytes(FRAME_HEADER as u64, limit)?.first_chunk()?);
-        let payload = self.bytes(header.size(), limit)?.slice(FRAME_HEADER..);
-        header.matches(self.segment.stamp, &payload).then_some((header, payload))
+    fn frame(&mut self, limit: u64) -> io::Result<Option<(FrameHeader, Bytes)>> {
+        let start = self.bytes(FRAME_HEADER as u64, limit)?;
+        let Some(header) = start.first_chunk().map(FrameHeader::read) else { return Ok(None) };
+        let payload = self.bytes(header.size(), limit)?;
+        let payload = payload.slice(FRAME_HEADER.min(payload.len())..);
+        Ok(header.matches(self.segment.stamp, &payload).then_some((header, payload)))
     }
 
-    /// That many bytes from `at` on; `None` if they cannot be read or cross `limit`.
-    fn bytes(&mut self, count: u64, limit: u64) -> Option<Bytes> {
+    /// That many bytes from `at` on; none if they cross `limit`.
+    fn bytes(&mut self, count: u64, limit: u64) -> io::Result<Bytes> {
         let left = limit.saturating_sub(self.at);
         if count > left {
-            return None;
+            return Ok(Bytes::new());
         }
         let cached = self.at >= self.block_at && self.at + count <= self.block_at + self.block.len() as u64;
         if !cached {
             let mut block = vec![0; count.max(BLOCK_BYTES).min(left) as usize];
-            disk::read_exact_at(&*self.file, &mut block, self.at).ok()?;
+            disk::read_exact_at(&*self.file, &mut block, self.at)?;
             (self.block, self.block_at) = (block.into(), self.at);
         }
         let start = (self.at - self.block_at) as usize;
-        Some(self.block.slice(start..start + count as usize))
+        Ok(self.block.slice(start..start + count as usize))
     }
 }

@@ -23,8 +23,8 @@ pub(super) struct Recovered {
     pub id: String,
     /// Segments with records, by first seq.
     pub segments: BTreeMap<u64, Segment>,
-    /// First seqs of segments without any; they go when a new segment carries their number on.
-    pub empty: Vec<u64>,
+    /// Segments without any; they go when a new segment carries their number on.
+    pub empty: Vec<Segment>,
     pub cursors: BTreeMap<String, u64>,
     /// The last valid record's seq; 0 if there is none.
     pub last_seq: u64,
@@ -221,7 +221,7 @@ impl Recovery<'_> {
             let last_seq = scan.last_seq;
             result.next_seq = result.next_seq.max(last_seq + 1).max(after.saturating_add(1));
             if scan.extents.is_empty() {
-                result.empty.push(stamp.first_seq);
+                result.empty.push(Segment::new(stamp));
             } else {
                 result.last_seq = last_seq;
                 result.segments.insert(stamp.first_seq, Segment { stamp, last_seq, extents: scan.extents });

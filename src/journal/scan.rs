@@ -124,12 +124,16 @@ mod tests {
         (bytes, offsets)
     }
 
+    fn one(start: u64, end: u64) -> Vec<Extent> {
+        std::iter::once(start..end).collect()
+    }
+
     const PAYLOADS: [&[u8]; 4] = [b"first", b"", b"third, a bit longer", b"last\0\0"];
 
     #[test]
     fn finds_all_frames_of_a_whole_segment() {
         let (bytes, offsets) = segment(&PAYLOADS);
-        let expected = Scan { extents: vec![DATA_START..offsets[4]], last_seq: 8, missing: None };
+        let expected = Scan { extents: one(DATA_START, offsets[4]), last_seq: 8, missing: None };
         assert_eq!(scan(&bytes, STAMP), expected);
         assert_eq!(scan(&bytes[..offsets[4] as usize], STAMP), expected);
         assert_eq!(scan(&bytes[..START], STAMP).last_seq, 4);
@@ -167,7 +171,7 @@ mod tests {
         let (mut bytes, offsets) = segment(&PAYLOADS);
         bytes[offsets[0] as usize..offsets[2] as usize].fill(0);
         let found = scan(&bytes, STAMP);
-        assert_eq!((found.extents, found.missing), (vec![offsets[2]..offsets[4]], Some((5, 2))));
+        assert_eq!((found.extents, found.missing), (one(offsets[2], offsets[4]), Some((5, 2))));
     }
 
     #[test]

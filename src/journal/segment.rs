@@ -14,6 +14,8 @@ pub(super) const DATA_START: u64 = 2 * HEADER_BLOCK as u64;
 const MAGIC: [u8; 8] = *b"SLJOURNL";
 /// The format this version writes, and the newest it reads.
 pub(super) const FORMAT: u32 = 1;
+/// No journal comes that far: a number beyond it is not one of ours, and would leave no room for the next.
+pub(super) const SEQ_MAX: u64 = 1 << 62;
 /// The version that wrote a segment, for people who look at a damaged one.
 const BUILD: &str = concat!("sessionlake ", env!("CARGO_PKG_VERSION"));
 const BUILD_ROOM: usize = 64;
@@ -90,7 +92,7 @@ pub(super) fn file_name(first_seq: u64) -> String {
 /// The inverse of [`file_name`].
 pub(super) fn parse_name(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".seg")?;
-    if digits.len() == 20 { digits.parse().ok() } else { None }
+    if digits.len() == 20 { digits.parse().ok().filter(|seq| *seq <= SEQ_MAX) } else { None }
 }
 
 /// Creates a segment of `bytes` bytes; it has its name only when it and its header are durable. Its size is set in
@@ -143,7 +145,8 @@ mod tests {
     #[test]
     fn names_sort_as_their_numbers() {
         assert_eq!(file_name(42), "00000000000000000042.seg");
-        assert_eq!(parse_name(&file_name(u64::MAX)), Some(u64::MAX));
+        assert_eq!(parse_name(&file_name(SEQ_MAX)), Some(SEQ_MAX));
+        assert_eq!(parse_name(&file_name(u64::MAX)), None);
         for other in ["42.seg", "00000000000000000042.seg.tmp", "lock", "+0000000000000000042.seg2"] {
             assert_eq!(parse_name(other), None);
         }

@@ -216,3 +216,37 @@ pub(crate) fn through_prost(signal: Signal, bytes: &[u8]) -> Result<Vec<u8>, pro
         Signal::Hooks => unreachable!("hooks are not OTLP"),
     })
 }
+
+/// Random requests prove something about a field only if they hold it.
+#[test]
+fn random_requests_reach_every_field_of_the_table() {
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 0..200u8 {
+        let mut content = vec![0; 3000];
+        blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut content);
+        for signal in SIGNALS {
+            note(request_message(signal).unwrap(), &request(signal, &mut Choices(&content)), &mut seen);
+        }
+    }
+    let (mut all, mut pending) = (std::collections::BTreeSet::new(), Vec::new());
+    pending.extend(SIGNALS.map(|signal| request_message(signal).unwrap()));
+    while let Some(message) = pending.pop() {
+        for field in message.fields {
+            if let (true, FieldKind::Message(inner)) = (all.insert((message.name, field.number)), field.kind) {
+                pending.push(inner);
+            }
+        }
+    }
+    assert_eq!(seen, all);
+}
+
+fn note(message: &Message, tree: &Tree, seen: &mut std::collections::BTreeSet<(&'static str, u32)>) {
+    for (field, leaves) in &tree.fields {
+        seen.insert((message.name, field.number));
+        for leaf in leaves {
+            if let (Leaf::Message(inner), FieldKind::Message(kind)) = (leaf, field.kind) {
+                note(kind, inner, seen);
+            }
+        }
+    }
+}

@@ -242,6 +242,12 @@ proptest! {
         same(signal, &encode_shuffled(&tree, &mut Choices(&order)));
     }
 
+}
+
+proptest! {
+    // Each case reads a request once per byte.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// A cut or damaged request may still decode; it must never panic.
     #[test]
     fn damaged_requests_never_panic(

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::disk::{Disk, DiskFile, DiskLock};
+use super::super::disk::{Disk, DiskFile, DiskLock};
 
 /// A crash keeps or loses writes by units of that many bytes.
 const SECTOR: usize = 512;
@@ -168,6 +168,28 @@ impl ModelDisk {
         }
         world.faults.power_for = Some(0);
         let (durable_names, faults) = (names.clone(), Faults::default());
+        ModelDisk(Arc::new(Mutex::new(World { nodes, names, durable_names, moves: Vec::new(), coin, faults })))
+    }
+
+    /// Changes a file behind the journal's back.
+    pub(super) fn edit(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut world = self.world();
+        let node = world.node(path).unwrap();
+        change(&mut world.nodes[node].now);
+        world.nodes[node].durable = world.nodes[node].now.clone();
+    }
+
+    /// An independent copy, with everything durable.
+    pub(super) fn copy(&self) -> ModelDisk {
+        let mut world = self.world();
+        for node in &mut world.nodes {
+            node.durable = node.now.clone();
+            node.pending.clear();
+        }
+        world.durable_names = world.names.clone();
+        world.moves.clear();
+        let (nodes, names, durable_names) = (world.nodes.clone(), world.names.clone(), world.names.clone());
+        let (coin, faults) = (world.coin.clone(), Faults::default());
         ModelDisk(Arc::new(Mutex::new(World { nodes, names, durable_names, moves: Vec::new(), coin, faults })))
     }
 

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::core::Core;
-use super::frame;
+use super::super::core::Core;
+use super::super::frame;
+use super::super::queue::Pending;
+use super::super::reader::Reader;
+use super::super::segment::DATA_START;
+use super::super::writer::Writer;
+use super::super::{JournalOptions, Position};
 use super::model_disk::ModelDisk;
-use super::queue::Pending;
-use super::reader::Reader;
-use super::segment::DATA_START;
-use super::writer::Writer;
-use super::{JournalOptions, Position};
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -160,7 +160,7 @@ impl Run {
             assert!(position.seq > from, "{position:?} after {from}");
             let from = self.read.map_or(self.committed.1, |read| read.seq);
             let skipped = self.acknowledged.range(from + 1..position.seq.max(from + 1)).next();
-            assert_eq!(skipped, None, "skipped before {position:?}");
+            assert!(skipped.is_none(), "{:?} was skipped before {position:?}", skipped.map(|(seq, _)| seq));
             match self.appended.get(&content[..]).expect("only what was appended is read") {
                 Fate::Acknowledged(acknowledged) => assert_eq!(position, *acknowledged),
                 Fate::Failed(epoch) => assert!(*epoch == position.epoch && *epoch < self.epoch, "a failed record"),
@@ -197,12 +197,18 @@ impl Run {
         self.crash();
         while self.read(100) == 100 {}
         let end = self.read.map_or(self.committed.1, |read| read.seq);
-        assert_eq!(self.acknowledged.range(end + 1..).next(), None, "lost at the end");
+        let lost: Vec<_> = self.acknowledged.range(end + 1..).map(|(seq, _)| seq).collect();
+        assert!(lost.is_empty(), "{lost:?} were lost at the end");
     }
 }
 
+/// The variable `PROPTEST_CASES` asks for more.
+fn cases() -> u32 {
+    ProptestConfig::default().cases.max(500)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_was_acknowledged_survives(seed: u64, ops in prop::collection::vec(op(), 1..60)) {

@@ -1,0 +1,75 @@
+//! How a command ends when it does not end well: text on stderr and an exit code.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use crate::config::{ConfigError, Problem};
+
+/// Bad usage or configuration (`EX_USAGE`).
+pub const USAGE: u8 = 64;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// What was typed means nothing.
+    Usage(String),
+    Config(ConfigError),
+    /// What was asked for did not work.
+    Failed(anyhow::Error),
+    /// Whoever read the output has gone: nothing more to say.
+    Quiet,
+}
+
+impl Failure {
+    /// What the argument parser says, which starts with `error: ` itself.
+    pub fn usage(error: &clap::Error) -> Failure {
+        let text = error.render().to_string();
+        Failure::Usage(text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned())
+    }
+
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Failure::Usage(_) | Failure::Config(_) => ExitCode::from(USAGE),
+            Failure::Failed(_) => ExitCode::FAILURE,
+            Failure::Quiet => ExitCode::SUCCESS,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Usage(message) => write!(f, "error: {message}"),
+            Failure::Config(error) => write!(f, "{error}"),
+            Failure::Failed(error) => write!(f, "error: {error:#}"),
+            Failure::Quiet => Ok(()),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        Failure::Config(error)
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Failure {
+        Failure::Config(ConfigError(vec![problem]))
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Failure {
+        Failure::Failed(error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Failure::Quiet,
+            _ => Failure::Failed(anyhow::Error::new(error).context("cannot write the output")),
+        }
+    }
+}

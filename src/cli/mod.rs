@@ -1,0 +1,50 @@
+//! The commands, one file each. What was typed is read here; what it means is decided by the commands.
+
+mod connect;
+mod demo;
+mod failure;
+mod json;
+mod options;
+mod render;
+mod serve;
+mod sessions;
+mod terminal;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+use clap::{Parser, Subcommand};
+
+pub use failure::Failure;
+
+/// Records what AI agents do: receives their OpenTelemetry data and hooks, redacts secrets, joins both by session, and
+/// writes Delta Lake tables of Parquet files.
+#[derive(Debug, Parser)]
+#[command(name = "sessionlake", version, after_help = "Start here: sessionlake demo")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Demo(demo::Demo),
+    Validate(validate::Validate),
+    Sessions(sessions::Sessions),
+    Connect(connect::Connect),
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub async fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Serve(command) => command.run().await,
+            Command::Demo(command) => command.run().await,
+            Command::Validate(command) => command.run(),
+            Command::Sessions(command) => command.run().await,
+            Command::Connect(command) => command.run(),
+        }
+    }
+}
