@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::clock::Clock;
+use crate::journal::{Journal, JournalOptions};
 use crate::model::Status;
+use crate::redaction::{Delivery, Redactor};
 use crate::sink::lake::seal::{Observe, Report, SealOptions, Sealed, Sealer, Timing};
 use crate::sink::lake::testing::{record_at, tiny_fold};
 
@@ -93,10 +95,9 @@ const QUICK: Timing = Timing {
 };
 
 /// Runs a sealer over what is there until all of it is sealed.
-async fn seal_all(lake: &TestLake) {
+async fn seal_with(lake: &TestLake, sealer: Sealer) {
     let (stopper, stop) = watch::channel(false);
     let (_told, appended) = watch::channel(Appended::default());
-    let sealer = sealer(lake, QUICK, Arc::new(|_: &Report| ()));
     let mut sealed = sealer.sealed();
     let task = tokio::spawn(sealer.run(appended, stop));
     let version = lake.table(TableKind::Facts).await.version();
@@ -122,6 +123,51 @@ async fn crashes_at_any_moment_lose_and_repeat_nothing() {
     }
     assert!(lake.table(TableKind::Sessions).await.version() > 5, "some rounds were sealed before the last one");
     drained(&lake, &log).await;
-    seal_all(&lake).await;
+    seal_with(&lake, sealer(&lake, QUICK, Arc::new(|_: &Report| ()))).await;
     assert_complete(&lake, SESSIONS).await;
+}
+
+/// With the real journal, mapping and fold: hooks of one session, the process stopped and started in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_spans_two_openings_of_the_journal_is_one_row() {
+    let lake = TestLake::new().await;
+    let redactor = Redactor::builtin(lake.key.clone());
+    let hooks = [
+        vec![r#"{"hook_event_name":"UserPromptSubmit","session_id":"s","cwd":"/p","prompt":"hello"}"#],
+        vec![r#"{"hook_event_name":"SessionEnd","session_id":"s","cwd":"/p","reason":"exit"}"#],
+    ];
+    for (texts, epoch) in hooks.into_iter().zip(1..) {
+        let journal = Journal::open(&lake.dir.path().join("journal"), JournalOptions::default(), epoch).unwrap();
+        for text in texts {
+            let data: serde_json::Value = serde_json::from_str(text).unwrap();
+            let received_at = Clock::system().now();
+            let delivery = Delivery { workspace: lake.workspace.clone(), principal: None, received_at };
+            let envelope = serde_json::json!({"kind": "hook", "data": data});
+            journal.append(&redactor.redact_hooks(delivery, vec![envelope])).await.unwrap();
+        }
+        let reader = journal.reader("lake").unwrap();
+        let id = journal.id().to_owned();
+        let appender = Appender::new(
+            lake.lake.clone(),
+            lake.key.clone(),
+            id,
+            reader,
+            AppendOptions::default(),
+            Arc::new(|report| assert_eq!((report.poison, report.duplicates), (0, 0))),
+        );
+        let (_stop, stop) = watch::channel(true);
+        appender.run(stop).await;
+    }
+    let sealer = Sealer::new(
+        lake.lake.clone(),
+        lake.key.clone(),
+        Clock::system(),
+        SealOptions::default(),
+        Arc::new(|_: &Report| ()),
+    );
+    seal_with(&lake, sealer).await;
+    assert_eq!(lake.facts().await.len(), 2);
+    let sessions = lake.sessions().await;
+    assert_eq!(sessions.len(), 1);
+    assert_eq!((sessions[0].status, sessions[0].prompt_count), (Status::Ended, 1));
 }
