@@ -153,6 +153,21 @@ impl TestLake {
         self.lake.table(&self.workspace, kind, &self.key).await.unwrap()
     }
 
+    /// Two actions: the table's log goes away (a file stands in its place), and comes back.
+    pub fn break_table(&self, table: &str) -> (impl Fn() + use<>, impl Fn() + use<>) {
+        let log = self.dir.path().join("lake").join(self.workspace.as_str()).join(table).join("_delta_log");
+        let (aside, place) = (log.with_extension("aside"), log.clone());
+        let away = move || {
+            std::fs::rename(&log, log.with_extension("aside")).unwrap();
+            std::fs::write(&log, "").unwrap();
+        };
+        let back = move || {
+            std::fs::remove_file(&place).unwrap();
+            std::fs::rename(&aside, &place).unwrap();
+        };
+        (away, back)
+    }
+
     /// Commits facts; returns the version.
     pub async fn append(&self, facts: &[Fact]) -> i64 {
         let mut table = self.table(TableKind::Facts).await;

@@ -3,11 +3,11 @@ use std::sync::Mutex;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::clock::Clock;
-use crate::model::{Kind, Status};
+use crate::model::Kind;
 use crate::sink::lake::TableKind;
-use crate::sink::lake::seal::{Observe, Report, SealOptions, Sealer};
-use crate::sink::lake::testing::{TestLake, fact, record, record_at, tiny_fold};
+use crate::sink::lake::testing::{TestLake, fact, record};
+
+mod flow;
 
 /// A journal in memory. Its cursor survives the reader, as a real one's does; `keeps_cursor` off simulates crashes
 /// before the cursor is written.
@@ -156,45 +156,26 @@ async fn an_end_is_flushed_at_once_and_told() {
     task.await.unwrap();
 }
 
-/// From the journal to readable rows, while sessions end all the time: the promise is 5 s at the 99th percentile.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_can_be_read_within_seconds_of_their_end() {
-    const SESSIONS: u64 = 300;
+#[tokio::test]
+async fn while_the_lake_is_away_facts_wait_and_land_once_when_it_is_back() {
     let lake = TestLake::new().await;
-    let (reader, feed) = MemoryReader::open(&log(Vec::new()));
+    let log = log(vec![record("default", 1, b"s 1 end")]);
+    drained(&lake, &log).await;
+    let (away, back) = lake.break_table("facts");
+    away();
+    log.lock().unwrap().records.push(record("default", 2, b"s 2 end"));
+    let (reader, feed) = MemoryReader::open(&log);
     let appender = appender(&lake, reader, Reports::default());
-    let latencies = Arc::new(Mutex::new(Vec::<i64>::new()));
-    let kept = latencies.clone();
-    let observe: Observe = Arc::new(move |report: &Report| kept.lock().unwrap().extend(&report.end_to_visible));
-    let options = SealOptions { fold: tiny_fold, ..SealOptions::default() };
-    let sealer = Sealer::new(lake.lake.clone(), lake.key.clone(), Clock::system(), options, observe);
-    let (stop_appender, stop) = watch::channel(false);
-    let (stop_sealer, stopped) = watch::channel(false);
-    let sealing = tokio::spawn(sealer.run(appender.appended(), stopped));
-    let appending = tokio::spawn(appender.run(stop));
-
-    let mut pace = tokio::time::interval(Duration::from_millis(4));
-    for n in 0..SESSIONS {
-        pace.tick().await;
-        for step in 0..10 {
-            let end = if step == 9 { " end" } else { "" };
-            let payload = format!("s{n} {step}{end}").into_bytes();
-            feed.send(record_at("default", n * 10 + step, payload, Clock::system().now())).unwrap();
-        }
-    }
-    stop_appender.send(true).unwrap();
-    appending.await.unwrap();
-    stop_sealer.send(true).unwrap();
-    sealing.await.unwrap();
-
-    let sessions = lake.sessions().await;
-    assert_eq!(sessions.len() as u64, SESSIONS);
-    assert!(sessions.iter().all(|session| session.status == Status::Ended && session.events == 10));
-    assert_eq!(lake.events().await.len() as u64, SESSIONS * 10);
-    let mut latencies = latencies.lock().unwrap().clone();
-    latencies.sort_unstable();
-    assert_eq!(latencies.len() as u64, SESSIONS);
-    let p99 = latencies[latencies.len() * 99 / 100];
-    assert!(p99 < 5_000_000, "p99 is {p99} us");
-    eprintln!("p50 {} p99 {p99} max {}", latencies[latencies.len() / 2], latencies[latencies.len() - 1]);
+    let mut appended = appender.appended();
+    let (stopper, stop) = watch::channel(false);
+    let task = tokio::spawn(appender.run(stop));
+    feed.send(record("default", 3, b"s 3 end")).unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(800), appended.changed()).await;
+    assert!(early.is_err(), "nothing is told before it has landed");
+    assert_eq!(log.lock().unwrap().cursor, Some(Position { seq: 1, epoch: 1 }));
+    back();
+    stopper.send(true).unwrap();
+    task.await.unwrap();
+    assert_eq!(numbers(&lake).await, [1, 2, 3]);
+    assert_eq!(log.lock().unwrap().cursor, Some(Position { seq: 3, epoch: 1 }));
 }

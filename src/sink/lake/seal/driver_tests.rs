@@ -107,3 +107,23 @@ async fn what_was_there_before_the_start_is_sealed_and_a_stop_waits_for_ends() {
     running.finish().await;
     assert_eq!(lake.sessions().await.len(), 2);
 }
+
+#[tokio::test]
+async fn while_a_table_is_away_sessions_stay_due_and_are_sealed_once_when_it_is_back() {
+    let lake = TestLake::new().await;
+    let first = lake.append(&ended("first")).await;
+    let mut running = start(&lake, Timing::default());
+    running.all_through(&lake, first).await;
+    let (away, back) = lake.break_table("sessions");
+    away();
+    let version = lake.append(&ended("second")).await;
+    running.tell(&lake, version);
+    while !running.reports.lock().unwrap().iter().any(|report| report.failed) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    back();
+    running.all_through(&lake, version).await;
+    assert_eq!(lake.sessions().await.len(), 2);
+    assert_eq!(lake.events().await.len(), 4);
+    running.finish().await;
+}

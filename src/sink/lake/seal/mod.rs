@@ -8,6 +8,7 @@
 //! that every session touched up to that version is stored, or stored as running. So a restart scans the facts after
 //! it, folds what is stored as running once more, and repeats at most one round, with the same result.
 
+mod damage;
 mod driver;
 mod folding;
 mod index;

@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 use std::future::Future;
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::index::FileIndex;
 use crate::model::{Event, Session, Status};
@@ -14,6 +17,13 @@ pub const RUNNING_PER_FILE: usize = 16;
 
 /// Settled rows are written when about that many bytes are gathered: bounds memory while files are rewritten.
 const WRITE_BYTES: usize = 64 << 20;
+
+/// Files up to that size are read [`CONCURRENT`] at a time, larger ones one by one: compacted files are large, and a
+/// late fact must not bring many of them into memory.
+const SMALL_BYTES: u64 = 4 << 20;
+
+/// Small files read or written at the same time: on S3 that is mostly waiting.
+const CONCURRENT: usize = 8;
 
 /// A row of a table that holds sessions' rows.
 pub trait Row: Sized + Send + Sync {
@@ -83,8 +93,7 @@ impl<R> Default for Rows<R> {
 }
 
 /// Writes `rows`, and with them what else stood in the files that hold older rows of `sessions`; those files are to
-/// be removed. `is_running` tells where a kept row belongs that
-/// does not say it.
+/// be removed. `is_running` tells where a kept row belongs that does not say it.
 pub async fn rewrite<R: Row>(
     table: &Table,
     index: &FileIndex,
@@ -92,38 +101,83 @@ pub async fn rewrite<R: Row>(
     rows: Rows<R>,
     is_running: &(dyn Fn(&str) -> bool + Sync),
 ) -> Result<Change, LakeError> {
-    let Rows { mut settled, mut running } = rows;
-    let mut change = Change::default();
-    let mut gathered: usize = settled.iter().map(Row::weight).sum();
-    for file in index.holding(sessions.iter().map(|session| table.session_tag(session))) {
-        let old = R::read(table, &file).await?;
-        let count = old.len();
-        let kept: Vec<R> = old.into_iter().filter(|row| !sessions.contains(row.session_id())).collect();
-        if kept.len() == count {
-            continue;
+    let tags: HashSet<u64> = sessions.iter().map(|session| table.session_tag(session)).collect();
+    // A file with no other session is replaced unread. That two of its few sessions share a 64-bit keyed hash is less
+    // likely than that the disk errs.
+    let (whole, mixed): (Vec<_>, Vec<_>) = index
+        .holding(tags.iter().copied())
+        .into_iter()
+        .partition(|file| file.sessions.as_ref().is_some_and(|inside| inside.iter().all(|tag| tags.contains(tag))));
+    let (small, large): (Vec<_>, Vec<_>) = mixed.into_iter().partition(|file| file.size <= SMALL_BYTES);
+    let read = |file: Arc<TableFile>| async move { Ok::<_, LakeError>((R::read(table, &file).await?, file)) };
+    let old = stream::iter(small).map(read).buffered(CONCURRENT).chain(stream::iter(large).then(read));
+    let mut old = std::pin::pin!(old);
+
+    let mut rewriting = Rewriting::new(table, rows);
+    rewriting.change.remove.extend(whole.iter().map(|file| TableFile::clone(file)));
+    while let Some((rows, file)) = old.try_next().await? {
+        rewriting.replace(&file, rows, sessions, is_running).await?;
+    }
+    rewriting.finish().await
+}
+
+/// Rows on their way to new files.
+struct Rewriting<'a, R> {
+    table: &'a Table,
+    rows: Rows<R>,
+    /// Bytes of the settled rows.
+    bytes: usize,
+    change: Change,
+}
+
+impl<'a, R: Row> Rewriting<'a, R> {
+    fn new(table: &'a Table, rows: Rows<R>) -> Rewriting<'a, R> {
+        Rewriting { table, bytes: rows.settled.iter().map(Row::weight).sum(), rows, change: Change::default() }
+    }
+
+    /// Keeps a file's rows of other sessions. A file that has only such stays as it is.
+    async fn replace(
+        &mut self,
+        file: &TableFile,
+        rows: Vec<R>,
+        sessions: &HashSet<String>,
+        is_running: &(dyn Fn(&str) -> bool + Sync),
+    ) -> Result<(), LakeError> {
+        if !rows.iter().any(|row| sessions.contains(row.session_id())) {
+            return Ok(());
         }
-        change.remove.push((*file).clone());
-        for row in kept {
+        self.change.remove.push(file.clone());
+        for row in rows.into_iter().filter(|row| !sessions.contains(row.session_id())) {
             if row.runs().unwrap_or_else(|| is_running(row.session_id())) {
-                running.push(row);
+                self.rows.running.push(row);
             } else {
-                gathered += row.weight();
-                settled.push(row);
+                self.bytes += row.weight();
+                self.rows.settled.push(row);
             }
         }
-        if gathered > WRITE_BYTES {
-            change.add.append(&mut R::write(table, &settled).await?);
-            settled.clear();
-            gathered = 0;
+        if self.bytes > WRITE_BYTES { self.write_settled().await } else { Ok(()) }
+    }
+
+    async fn write_settled(&mut self) -> Result<(), LakeError> {
+        let rows = std::mem::take(&mut self.rows.settled);
+        self.bytes = 0;
+        if !rows.is_empty() {
+            self.change.add.append(&mut R::write(self.table, &rows).await?);
         }
+        Ok(())
     }
-    if !settled.is_empty() {
-        change.add.append(&mut R::write(table, &settled).await?);
+
+    async fn finish(mut self) -> Result<Change, LakeError> {
+        self.write_settled().await?;
+        let table = self.table;
+        let files: Vec<Vec<NewFile>> = stream::iter(by_sessions(self.rows.running, RUNNING_PER_FILE))
+            .map(|part| async move { R::write(table, &part).await })
+            .buffered(CONCURRENT)
+            .try_collect()
+            .await?;
+        self.change.add.extend(files.into_iter().flatten());
+        Ok(self.change)
     }
-    for part in by_sessions(running, RUNNING_PER_FILE) {
-        change.add.append(&mut R::write(table, &part).await?);
-    }
-    Ok(change)
 }
 
 /// Cuts rows into parts of at most `count` sessions each.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
+use super::damage::Damage;
 use super::folding::{FoldedSession, Gathered, fold_all};
 use super::index::{Added, FileIndex};
 use super::live::{Due, Now, Sessions, touches};
@@ -18,7 +19,7 @@ use crate::sink::lake::{Lake, LakeError, Table, TableFile, TableKind, weight};
 pub const TRANSACTION: &str = "seal";
 
 /// Fact files read at the same time: on S3 a read is mostly waiting.
-const READS: usize = 8;
+const READS: usize = 16;
 
 /// Scanning stops while that many sessions are due: what is known of them stays small, and the newest ends are not
 /// kept waiting by a long backlog.
@@ -40,6 +41,7 @@ pub struct WorkspaceSealer {
     /// The version that the stored transaction says.
     recorded: i64,
     live: Sessions,
+    damage: Damage,
     options: SealOptions,
     /// Sessions in the next round: halved when one took too much memory, doubled when one went well.
     limit: usize,
@@ -103,6 +105,7 @@ impl WorkspaceSealer {
             scanned: known,
             recorded,
             live: Sessions::new(options.timing),
+            damage: Damage::default(),
             options: options.clone(),
             limit: options.round_sessions,
             facts,
@@ -147,7 +150,10 @@ impl WorkspaceSealer {
             if self.live.due_count(now) >= BACKLOG {
                 return Ok(());
             }
-            let facts = self.facts.read_facts(file, None).await?;
+            let facts = match self.facts.read_facts(file, None).await {
+                Ok(facts) => facts,
+                Err(error) => self.damage.note(&file.path, error).map(|()| Vec::new())?,
+            };
             for (session, touch) in touches(&facts) {
                 self.live.touch(session, *version, touch, now);
             }
@@ -203,13 +209,17 @@ impl WorkspaceSealer {
     async fn gather<'a>(&mut self, due: &'a [Due]) -> Result<Gathering<'a>, LakeError> {
         let mut gathering = Gathering::new(due);
         let wanted = gathering.facts.keys().cloned().collect::<HashSet<String>>();
-        let files = self.fact_files.holding(wanted.iter().map(|session| self.facts.session_tag(session)));
+        let mut files = self.fact_files.holding(wanted.iter().map(|session| self.facts.session_tag(session)));
+        files.retain(|file| !self.damage.is_given_up(&file.path));
         let (table, wanted) = (&self.facts, &wanted);
         let mut reads = futures::stream::iter(files)
-            .map(|file| async move { table.read_facts(&file, Some(wanted)).await })
+            .map(|file| async move { (table.read_facts(&file, Some(wanted)).await, file) })
             .buffer_unordered(READS);
-        while let Some(facts) = reads.next().await {
-            gathering.add(facts?);
+        while let Some((facts, file)) = reads.next().await {
+            match facts {
+                Ok(facts) => gathering.add(facts),
+                Err(error) => self.damage.note(&file.path, error)?,
+            }
             while gathering.bytes > self.options.round_bytes && gathering.sessions.len() > 1 {
                 gathering.halve();
             }

@@ -247,3 +247,22 @@ async fn a_session_that_cannot_be_folded_stops_no_other_and_is_tried_again() {
     seal(&mut sealer, at(12)).await;
     assert_exact(&lake, false).await;
 }
+
+#[tokio::test]
+async fn a_fact_file_that_is_gone_stops_no_other_session() {
+    let lake = TestLake::new().await;
+    lake.append(&[end("lost", 1, 10)]).await;
+    let lost = lake.table(TableKind::Facts).await.files().await.unwrap().remove(0);
+    lake.append(&[end("good", 1, 10)]).await;
+    std::fs::remove_file(lake.dir.path().join("lake/default/facts").join(lost.path)).unwrap();
+    let mut sealer = open(&lake, &options(), at(11)).await;
+    let mut failures = 0;
+    while sealer.scan(at(11)).await.is_err() {
+        failures += 1;
+        assert!(failures < 10);
+    }
+    assert!(failures > 1, "it is not given up lightly");
+    assert!(sealer.round(at(11)).await.unwrap().is_some());
+    let sessions = lake.sessions().await;
+    assert_eq!((sessions.len(), sessions[0].session_id.as_str()), (1, "good"));
+}
