@@ -18,10 +18,10 @@ use clap::{Parser, Subcommand};
 
 pub use failure::Failure;
 
-/// Records what AI agents do: receives their OpenTelemetry data and hooks, redacts secrets, joins both by session, and
-/// writes Delta Lake tables of Parquet files.
+/// Records what AI agents do: receives their OpenTelemetry data and hooks, redacts secrets, joins
+/// both by session, and writes Delta Lake tables of Parquet files.
 #[derive(Debug, Parser)]
-#[command(name = "sessionlake", version, after_help = "Start here: sessionlake demo")]
+#[command(name = "sessionlake", verbatim_doc_comment, version, after_help = "Start here: sessionlake demo")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

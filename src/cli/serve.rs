@@ -11,14 +11,18 @@ use super::options::ConfigArgs;
 
 /// Run the collector: receive, redact, keep, join.
 ///
-/// Everything has a default: OTLP gRPC on 127.0.0.1:4317, OTLP HTTP and hooks on 127.0.0.1:4318, data in
-/// ./sessionlake-data. SIGTERM or Ctrl-C stops it after what was accepted is written.
+/// Everything has a default: OTLP gRPC on 127.0.0.1:4317, OTLP HTTP and hooks on 127.0.0.1:4318,
+/// data in ./sessionlake-data. Logs go to stderr. SIGTERM or Ctrl-C stops it after what was
+/// accepted is written.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Examples:
   sessionlake serve
   sessionlake serve --config collector.yaml --lake s3://acme-sessions/prod
-  sessionlake serve --set receivers.otlp.protocols.http.endpoint=127.0.0.1:0")]
+  sessionlake serve --set receivers.otlp.protocols.http.endpoint=127.0.0.1:0"
+)]
 pub struct Serve {
     #[command(flatten)]
     config: ConfigArgs,
@@ -28,6 +32,9 @@ impl Serve {
     pub async fn run(self) -> Result<(), Failure> {
         let config = self.config.load()?;
         run::set_up_logs(&config)?;
+        for name in &config.unavailable {
+            tracing::warn!("{name} is configured, but not available in this version: nothing listens there");
+        }
         let running = start(config).await?;
         run::stop_requested().await?;
         Ok(running.shutdown().await?)

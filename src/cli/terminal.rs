@@ -29,3 +29,8 @@ pub fn print(text: &str) -> Result<(), Failure> {
     stdout.write_all(text.as_bytes())?;
     Ok(stdout.flush()?)
 }
+
+/// How this program was called, so that the lines we print can be pasted.
+pub fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "sessionlake".to_owned())
+}

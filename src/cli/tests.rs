@@ -31,14 +31,15 @@ fn every_command_has_an_example() {
 #[test]
 fn help_of_everything() {
     assert_snapshot!(help(&[]), @r#"
-    Records what AI agents do: receives their OpenTelemetry data and hooks, redacts secrets, joins both by session, and writes Delta Lake tables of Parquet files
+    Records what AI agents do: receives their OpenTelemetry data and hooks, redacts secrets, joins
+    both by session, and writes Delta Lake tables of Parquet files.
 
     Usage: sessionlake <COMMAND>
 
     Commands:
-      serve     Run the collector: receive, redact, keep, join
-      demo      See it work: a recorded session goes through the real collector into real tables
-      validate  Check configuration files without starting anything
+      serve     Run the collector: receive, redact, keep, join.
+      demo      See it work: a recorded session goes through the real collector into real tables.
+      validate  Check configuration files without starting anything.
       sessions  List, show and replay recorded sessions
       connect   Print the settings that make a client send to this collector
       help      Print this message or the help of the given subcommand(s)
@@ -56,7 +57,9 @@ fn help_of_serve() {
     assert_snapshot!(help(&["serve"]), @r#"
     Run the collector: receive, redact, keep, join.
 
-    Everything has a default: OTLP gRPC on 127.0.0.1:4317, OTLP HTTP and hooks on 127.0.0.1:4318, data in ./sessionlake-data. SIGTERM or Ctrl-C stops it after what was accepted is written.
+    Everything has a default: OTLP gRPC on 127.0.0.1:4317, OTLP HTTP and hooks on 127.0.0.1:4318,
+    data in ./sessionlake-data. Logs go to stderr. SIGTERM or Ctrl-C stops it after what was
+    accepted is written.
 
     Usage: sessionlake serve [OPTIONS]
 
@@ -88,7 +91,9 @@ fn help_of_demo() {
     assert_snapshot!(help(&["demo"]), @r#"
     See it work: a recorded session goes through the real collector into real tables.
 
-    Starts a collector on free loopback ports with a data directory of its own, sends it a recorded session as the agent would have, shows the session as a timeline with what each reply cost, and says how to query the tables.
+    Starts a collector on free loopback ports with a data directory of its own, sends it a recorded
+    session as the agent would have, shows the session as a timeline with what each reply cost, and
+    says how to query the tables.
 
     Usage: sessionlake demo [OPTIONS]
 

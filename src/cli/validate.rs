@@ -15,10 +15,13 @@ use super::{json, terminal};
 ///
 /// Exit code 0 and a summary when they are good; 64 and every error with its file, line and column when not.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Examples:
   sessionlake validate --config collector.yaml
-  sessionlake validate --config base.yaml --config production.yaml --set memory_limit_mib=1024")]
+  sessionlake validate --config base.yaml --config production.yaml --set memory_limit_mib=1024"
+)]
 pub struct Validate {
     /// Configuration file (YAML); several are laid over each other, from left to right
     #[arg(long, value_name = "FILE", required = true)]
@@ -52,7 +55,8 @@ fn summary(config: &Config) -> String {
         ("idle timeout", format!("{:?}", config.idle_timeout)),
     ];
     let lines = lines.map(|(name, value)| format!("  {name:<18}{value}\n"));
-    format!("ok\n{}", lines.concat())
+    let notes = config.unavailable.iter().map(|name| format!("  note: {name} is not available in this version\n"));
+    format!("ok\n{}{}", lines.concat(), notes.collect::<String>())
 }
 
 fn as_json(config: &Config) -> serde_json::Value {
@@ -68,6 +72,7 @@ fn as_json(config: &Config) -> serde_json::Value {
         "idle_timeout_ms": config.idle_timeout.as_millis() as u64,
         "facts_retention_ms": config.lake.facts_retention.as_millis() as u64,
         "memory_limit_bytes": config.memory_limit_bytes,
+        "unavailable": config.unavailable,
     })
 }
 

@@ -34,8 +34,7 @@ impl<'a> Layer<'a> {
         self.receivers(file.receivers.unwrap_or_default(), config);
         self.processors(file.processors.unwrap_or_default(), config);
         self.lake(file.exporters.and_then(|e| e.lake).unwrap_or_default(), &mut config.lake);
-        let health = file.extensions.and_then(|e| e.health_check).unwrap_or_default();
-        self.listener(&health.endpoint, &health.insecure, &mut config.health);
+        self.extensions(file.extensions.unwrap_or_default(), config);
         self.auth(&file.auth.and_then(|a| a.enabled));
         self.service(file.service.unwrap_or_default(), config);
         // Below 64 MiB not even one large request fits.
@@ -95,6 +94,18 @@ impl<'a> Layer<'a> {
         self.secret(&written.secret_access_key, &mut storage.secret_access_key);
         self.set(&written.path_style, values::boolean, |on| storage.path_style = Some(on));
         self.set(&written.allow_http, values::boolean, |on| storage.allow_http = Some(on));
+    }
+
+    fn extensions(&mut self, extensions: written::Extensions, config: &mut Config) {
+        let health = extensions.health_check.unwrap_or_default();
+        self.listener(&health.endpoint, &health.insecure, &mut config.health);
+        // Scripts that give every listener a port of its own work with this version too: it says what it lacks.
+        for (name, reserved) in [("extensions.web", extensions.web), ("extensions.sql", extensions.sql)] {
+            let endpoint = reserved.and_then(|reserved| reserved.endpoint);
+            self.set(&endpoint, values::listen_address, |_| {
+                config.unavailable.insert(name);
+            });
+        }
     }
 
     fn auth(&mut self, enabled: &Scalar) {

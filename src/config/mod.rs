@@ -14,6 +14,7 @@ mod written;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub struct Config {
     pub logs: LogConfig,
     /// Journal, and the lake unless it is elsewhere. Default `./sessionlake-data`.
     pub data_dir: PathBuf,
+    /// What was configured and is not available in this version: to be warned of.
+    pub unavailable: BTreeSet<&'static str>,
 }
 
 /// An address to listen on.
@@ -129,6 +132,7 @@ impl Default for Config {
             memory_limit_bytes: 512 << 20,
             logs: LogConfig { level: tracing::Level::INFO, encoding: Encoding::Console },
             data_dir: PathBuf::from("./sessionlake-data"),
+            unavailable: BTreeSet::new(),
         }
     }
 }

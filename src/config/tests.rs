@@ -145,6 +145,13 @@ fn what_this_version_cannot_do_is_refused_and_not_ignored() {
 }
 
 #[test]
+fn a_listener_of_a_later_version_is_checked_and_named() {
+    let config = load(&["extensions: {web: {endpoint: 127.0.0.1:0}, sql: {endpoint: 127.0.0.1:0}}"]).unwrap();
+    assert_eq!(config.unavailable.into_iter().collect::<Vec<_>>(), ["extensions.sql", "extensions.web"]);
+    assert!(load(&["extensions: {web: {endpoint: nowhere}}"]).is_err());
+}
+
+#[test]
 fn a_pasted_pipeline_is_checked() {
     let good = "service:\n  extensions: [health_check]\n  pipelines:\n    logs: {receivers: [otlp, hooks], \
                 processors: [redaction, sessions], exporters: [lake]}\n    traces/2: {receivers: [otlp]}\n";

@@ -60,8 +60,10 @@ sections! {
         path_style: Text,
         allow_http: Text,
     }
-    Extensions { health_check: HealthCheck }
+    Extensions { health_check: HealthCheck, web: Reserved, sql: Reserved }
     HealthCheck { endpoint: Text, insecure: Text }
+    /// A listener whose name is settled and which this version does not have yet.
+    Reserved { endpoint: Text }
     Auth { enabled: Text }
     Service { telemetry: Telemetry, extensions: Vec<Text>, pipelines: BTreeMap<String, Pipeline> }
     Telemetry { metrics: Metrics, logs: Logs }

@@ -11,7 +11,7 @@ use super::super::terminal;
 
 /// Says where the tables are and how to query them.
 pub fn print(data_dir: &Path) -> Result<(), Failure> {
-    terminal::print(&text(&data_dir.join("lake").join("default"), data_dir))
+    terminal::print(&text(&data_dir.join("lake").join("default"), data_dir, &terminal::program()))
 }
 
 /// What was found and replaced, by rule.
@@ -28,7 +28,7 @@ fn one_line_each(lines: impl Iterator<Item = String>) -> String {
     lines.map(|line| format!("  {}\n", one_line(&line))).collect()
 }
 
-fn text(tables: &Path, data_dir: &Path) -> String {
+fn text(tables: &Path, data_dir: &Path, program: &str) -> String {
     let table = |name: &str| sql_quoted(&tables.join(name));
     let (events, sessions) = (table("events"), table("sessions"));
     format!(
@@ -44,19 +44,20 @@ The tables are Delta Lake, readable by DuckDB, Spark, Trino, Polars and others. 
 
 Or in Python, after: pip install duckdb duckdb-extension-delta
 
-  import duckdb
-  from duckdb_extensions import import_extension
-  import_extension('delta')
-  duckdb.sql(\"\"\"LOAD delta; SELECT * FROM delta_scan({sessions})\"\"\").show()
+  import duckdb, glob, duckdb_extension_delta as package
+  extension = glob.glob(package.__path__[0] + '/**/delta.duckdb_extension', recursive=True)[0]
+  duckdb.sql(f\"LOAD '{{extension}}'\")
+  duckdb.sql(\"\"\"SELECT * FROM delta_scan({sessions})\"\"\").show()
 
 Or with this program:
 
-  sessionlake sessions list --data-dir {dir}
-  sessionlake sessions replay {id} --full --data-dir {dir}
+  {program} sessions list --data-dir {dir}
+  {program} sessions replay {id} --full --data-dir {dir}
 
 The data stays in {shown} until you delete it.
 ",
         id = &super::capture::SESSION_ID[..8],
+        program = shell_quoted(Path::new(program)),
         dir = shell_quoted(data_dir),
         shown = data_dir.display(),
     )
@@ -64,6 +65,7 @@ The data stays in {shown} until you delete it.
 
 /// For `--keep`: where to send sessions of one's own.
 pub fn endpoints(addresses: &Addresses) -> String {
+    let program = shell_quoted(Path::new(&terminal::program()));
     let Addresses { grpc, http, health, metrics } = addresses;
     format!(
         "
@@ -72,7 +74,7 @@ The collector keeps running:
   OTLP HTTP, hooks  http://{http}
   health            http://{health}/ready
   own metrics       http://{metrics}/metrics
-To record a session of your own: eval \"$(sessionlake connect claude-code --env --endpoint http://{http})\" && claude
+To record a session of your own: eval \"$({program} connect claude-code --env --endpoint http://{http})\" && claude
 Ctrl-C stops it.
 "
     )
@@ -95,7 +97,7 @@ mod tests {
     #[test]
     fn the_lines_hold_the_real_path() {
         let dir = Path::new("/tmp/sessionlake-demo-7-1");
-        insta::assert_snapshot!(text(&dir.join("lake/default"), dir), @r#"
+        insta::assert_snapshot!(text(&dir.join("lake/default"), dir, "sessionlake"), @r#"
 
         4. Query it yourself
         The tables are Delta Lake, readable by DuckDB, Spark, Trino, Polars and others. In the DuckDB CLI:
@@ -108,10 +110,10 @@ mod tests {
 
         Or in Python, after: pip install duckdb duckdb-extension-delta
 
-          import duckdb
-          from duckdb_extensions import import_extension
-          import_extension('delta')
-          duckdb.sql("""LOAD delta; SELECT * FROM delta_scan('/tmp/sessionlake-demo-7-1/lake/default/sessions')""").show()
+          import duckdb, glob, duckdb_extension_delta as package
+          extension = glob.glob(package.__path__[0] + '/**/delta.duckdb_extension', recursive=True)[0]
+          duckdb.sql(f"LOAD '{extension}'")
+          duckdb.sql("""SELECT * FROM delta_scan('/tmp/sessionlake-demo-7-1/lake/default/sessions')""").show()
 
         Or with this program:
 

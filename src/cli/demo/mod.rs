@@ -22,13 +22,17 @@ use super::terminal;
 
 /// See it work: a recorded session goes through the real collector into real tables.
 ///
-/// Starts a collector on free loopback ports with a data directory of its own, sends it a recorded session as the
-/// agent would have, shows the session as a timeline with what each reply cost, and says how to query the tables.
+/// Starts a collector on free loopback ports with a data directory of its own, sends it a recorded
+/// session as the agent would have, shows the session as a timeline with what each reply cost, and
+/// says how to query the tables.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Examples:
   sessionlake demo
-  sessionlake demo --keep")]
+  sessionlake demo --keep"
+)]
 pub struct Demo {
     /// Leave the collector running until Ctrl-C, to send sessions of your own
     #[arg(long)]

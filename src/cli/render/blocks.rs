@@ -63,7 +63,8 @@ fn prompt(event: &Event) -> Block {
 
 fn model_call(event: &Event) -> Block {
     let columns = &event.columns;
-    let mut body = part(&columns.thinking, Style::Dim, THINKING_LINES);
+    let mut body =
+        part(&columns.thinking.as_ref().map(|text| format!("(thinking) {text}")), Style::Dim, THINKING_LINES);
     body.extend(part(&columns.content, Style::Plain, TEXT_LINES));
     body.extend(part(&columns.error, Style::Bad, OUTPUT_LINES));
     let mut side = vec![(Style::Good, cost(columns.cost_usd))];
@@ -95,7 +96,7 @@ fn tool_call(columns: &Columns) -> Block {
     let mut body = part(&columns.tool_input.as_deref().map(readable), Style::Dim, INPUT_LINES);
     let failed = columns.success == Some(false) || columns.error.is_some();
     let style = if failed { Style::Bad } else { Style::Plain };
-    body.extend(part(&columns.tool_output.as_deref().map(readable), style, OUTPUT_LINES));
+    body.extend(part(&columns.tool_output.as_deref().map(|text| format!("→ {}", readable(text))), style, OUTPUT_LINES));
     if columns.error != columns.tool_output {
         body.extend(part(&columns.error, Style::Bad, OUTPUT_LINES));
     }
@@ -136,7 +137,7 @@ fn redacted(columns: &Columns) -> Vec<(Style, String)> {
     columns.redactions.iter().map(|r| (Style::Accent, format!("redacted: {} ×{}", r.rule, r.count))).collect()
 }
 
-/// A JSON object as `key: value` lines without what is empty; anything else as it is.
+/// A JSON object as `key: value` lines without what is empty, or its only text; anything else as it is.
 fn readable(text: &str) -> String {
     let Ok(Value::Object(map)) = serde_json::from_str(text) else { return text.to_owned() };
     let empty = |value: &Value| match value {

@@ -4,9 +4,9 @@ use crate::model::Session;
 
 use super::layout::{RenderOptions, Style, paint};
 use super::numbers::{cost, count, counted, duration, time};
-use super::safe::{clean, cut, one_line, wrap};
+use super::safe::{clean, one_line, wrap};
 
-/// Three lines: which session, where and when, how much.
+/// Which session, where and when, how much.
 pub fn headline(session: &Session, options: RenderOptions) -> String {
     let who = session.user_email.as_ref().or(session.user_id.as_ref());
     let agent = match (&session.agent, &session.agent_version) {
@@ -17,7 +17,10 @@ pub fn headline(session: &Session, options: RenderOptions) -> String {
     let when = format!("{} UTC, {length}", time(session.start_time));
     let identity = dotted([Some(format!("Session {}", session.session_id)), agent, who.cloned()]);
     let place = dotted([session.project.clone(), Some(when), Some(status(session))]);
-    let line = |style, text: &str| paint(style, &cut(&one_line(text), options.width.max(40)), options.color) + "\n";
+    let line = |style, text: &str| {
+        let (lines, _) = wrap(&one_line(text), options.width.max(40), 4);
+        lines.iter().map(|line| paint(style, line, options.color) + "\n").collect::<String>()
+    };
     line(Style::Bold, &identity) + &line(Style::Dim, &place) + &line(Style::Plain, &amounts(session))
 }
 

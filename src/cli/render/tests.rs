@@ -146,14 +146,14 @@ fn a_timeline_shows_each_step_with_its_cost_beside_it() {
                 Check the project
                 and write a summary.
      +0:00.7  ◆ claude-sonnet-5                                       $0.005674
-                The user wants a summary.                             12 in · 40 out
+                (thinking) The user wants a summary.                  12 in · 40 out
                 First look around.                                    0 cached · 2,100 written
                 I will start with a quick check of the project,       1.2 s, first token 410 ms
                 then read its files one after the other.
      +0:01.4  ⚙ Bash                                                  ok
                 command: cat config.env                               decision: accept
                 description: Show config                              53 ms
-                stdout: A=1                                           redacted: aws-access-key ×1
+                → stdout: A=1                                         redacted: aws-access-key ×1
                 KEY=[REDACTED:aws-access-key]
      +0:02.1  ⚙ Agent                                                 no result seen
      +0:03.5    ◆ claude-haiku-5                                      –
@@ -172,13 +172,16 @@ fn a_timeline_shows_each_step_with_its_cost_beside_it() {
 #[test]
 fn a_narrow_terminal_gets_the_side_below_the_title() {
     assert_snapshot!(timeline(&session(), &[reply()], RenderOptions { width: 60, ..PLAIN }), @r#"
-    Session 9ffbc996-316e-5f2d-a628-342a8493e797 · claude-code …
-    /home/dev/project · 2026-11-22 11:18:58 UTC, 9.3 s · ended …
-    1 prompt · 2 model calls · 2 tool calls · 1 error · cost $0…
+    Session 9ffbc996-316e-5f2d-a628-342a8493e797 · claude-code
+    2.1.330 · dev@example.com
+    /home/dev/project · 2026-11-22 11:18:58 UTC, 9.3 s · ended
+    (hook)
+    1 prompt · 2 model calls · 2 tool calls · 1 error · cost
+    $0.005674
 
      +0:00.7  ◆ claude-sonnet-5
                 $0.005674 · 12 in · 40 out · 0 cached · 2,100 w…
-                The user wants a summary.
+                (thinking) The user wants a summary.
                 First look around.
                 I will start with a quick check of the
                 project, then read its files one after the
