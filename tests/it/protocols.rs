@@ -30,7 +30,11 @@ fn success_is_200_in_the_content_type_of_the_request() {
         let empty = server.post(path, PROTOBUF, b"").unwrap();
         assert_eq!((empty.status, empty.header("content-type"), empty.body.len()), (200, Some(PROTOBUF), 0), "{path}");
         let empty = server.post(path, JSON, b"{}").unwrap();
-        assert_eq!((empty.status, empty.header("content-type"), empty.text()), (200, Some(JSON), "{}".into()), "{path}");
+        assert_eq!(
+            (empty.status, empty.header("content-type"), empty.text()),
+            (200, Some(JSON), "{}".into()),
+            "{path}"
+        );
         let charset = server.post(path, "Application/JSON; charset=utf-8", b"{}").unwrap();
         assert_eq!(charset.status, 200, "{path}");
     }
