@@ -4,6 +4,7 @@ pub mod batch;
 pub mod event;
 pub mod fact;
 pub mod key;
+pub mod money;
 pub mod otlp;
 pub mod session;
 pub mod workspace;

@@ -24,6 +24,21 @@ impl Message {
         self.fields.iter().find(|f| f.json_name == name)
     }
 
+    /// The fields of which at most one may be set (no OTLP message has two oneofs).
+    pub fn oneof(&'static self) -> &'static [u32] {
+        if self.is(&ANY_VALUE) {
+            &[1, 2, 3, 4, 5, 6, 7, 8]
+        } else if self.is(&METRIC) {
+            &[5, 7, 9, 10, 11]
+        } else if self.is(&NUMBER_DATA_POINT) {
+            &[4, 6]
+        } else if self.is(&EXEMPLAR) {
+            &[3, 6]
+        } else {
+            &[]
+        }
+    }
+
     /// Messages are compared by identity: each type is one static.
     pub fn is(&self, other: &'static Message) -> bool {
         std::ptr::eq(self, other)
@@ -68,6 +83,18 @@ pub enum FieldKind {
     SFixed64,
     Double,
     Message(&'static Message),
+}
+
+impl FieldKind {
+    /// The wire type of one value: 0 varint, 1 eight bytes, 2 length-delimited, 5 four bytes.
+    pub fn wire_type(self) -> u8 {
+        match self {
+            Bool | Int32 | UInt32 | Int64 | UInt64 | SInt32 | Enum => 0,
+            Fixed64 | SFixed64 | Double => 1,
+            Str | Bytes | Id(_) | Message(_) => 2,
+            Fixed32 => 5,
+        }
+    }
 }
 
 use FieldKind::*;

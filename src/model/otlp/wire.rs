@@ -111,6 +111,72 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
+/// The varints of a packed list; stops after the first error.
+pub struct Varints<'a>(Entries<'a>);
+
+/// Reads a packed list of varints.
+pub fn varints(packed: &[u8]) -> Varints<'_> {
+    Varints(entries(packed))
+}
+
+impl Iterator for Varints<'_> {
+    type Item = Result<u64, WireError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.failed || self.0.at == self.0.bytes.len() {
+            return None;
+        }
+        let value = self.0.varint();
+        self.0.failed = value.is_err();
+        Some(value)
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn wrong<T>(&self) -> Result<T, WireError> {
+        Err(WireError::WrongType(self.number))
+    }
+
+    /// The content of a bytes or message field.
+    pub fn bytes(&self) -> Result<&'a [u8], WireError> {
+        if let Value::Bytes(bytes) = self.value { Ok(bytes) } else { self.wrong() }
+    }
+
+    /// The content of a string field.
+    pub fn text(&self) -> Result<&'a str, WireError> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| WireError::Utf8(self.number))
+    }
+
+    /// The content of an id field of `length` bytes; an id of zeros is no id (W3C Trace Context), so it reads as empty.
+    pub fn id(&self, length: usize) -> Result<&'a [u8], WireError> {
+        let bytes = self.bytes()?;
+        if !bytes.is_empty() && bytes.len() != length {
+            return Err(WireError::IdLength(self.number, bytes.len()));
+        }
+        Ok(if bytes.iter().all(|byte| *byte == 0) { &[] } else { bytes })
+    }
+
+    /// The content of a varint field: an `int64` as is, narrower types by truncation (`as i32`), as protobuf has it.
+    pub fn varint(&self) -> Result<u64, WireError> {
+        if let Value::Varint(value) = self.value { Ok(value) } else { self.wrong() }
+    }
+
+    /// The content of a fixed64, sfixed64 or (as bits) double field.
+    pub fn fixed64(&self) -> Result<u64, WireError> {
+        if let Value::Fixed64(value) = self.value { Ok(value) } else { self.wrong() }
+    }
+
+    /// The content of a double field.
+    pub fn double(&self) -> Result<f64, WireError> {
+        self.fixed64().map(f64::from_bits)
+    }
+
+    /// The content of a fixed32 field.
+    pub fn fixed32(&self) -> Result<u32, WireError> {
+        if let Value::Fixed32(value) = self.value { Ok(value) } else { self.wrong() }
+    }
+}
+
 /// Appends a varint.
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
