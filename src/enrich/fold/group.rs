@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::item::Item;
 use super::is_call;
+use super::item::Item;
 use crate::model::{Fact, Kind, Source};
 
 /// An event in the making.
@@ -257,7 +257,9 @@ fn split_prompts(items: &[Item<'_>], drafts: &mut Drafts) {
         for i in whole.items {
             let uuid = items[i].uuid().map(str::to_owned).or_else(|| {
                 let text = items[i].fact.columns.content.as_deref();
-                let same = |u: &&String| items.iter().any(|o| o.uuid() == Some(u) && o.fact.columns.content.as_deref() == text);
+                let same = |u: &&String| {
+                    items.iter().any(|o| o.uuid() == Some(u) && o.fact.columns.content.as_deref() == text)
+                };
                 uuids.iter().find(same).cloned()
             });
             let key = format!("{key}:{}", uuid.unwrap_or_else(|| uuids[0].clone()));

@@ -30,7 +30,8 @@ impl Item<'_> {
 
     /// When what the fact speaks of began: the client logs requests and tool results when they are over.
     pub fn begin(&self) -> i64 {
-        let over = matches!(self.fact.name.as_str(), "api_request" | "tool_result" | "subagent_completed" | "api_error");
+        let over =
+            matches!(self.fact.name.as_str(), "api_request" | "tool_result" | "subagent_completed" | "api_error");
         let duration = self.fact.columns.duration_ms.filter(|_| over && self.fact.source == Source::OtlpLog);
         self.time().saturating_sub(duration.unwrap_or(0).saturating_mul(1000))
     }

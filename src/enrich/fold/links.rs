@@ -21,7 +21,8 @@ pub fn resolve(items: &[Item<'_>], drafts: &mut Drafts) {
         (draft.prompt_id, draft.agent_id) = (prompt_id, agent_id);
     }
     let surroundings = Surroundings::new(items, drafts);
-    for draft in drafts.values_mut().filter(|d| d.prompt_id.is_none() && (is_call(d.kind) || d.kind == Kind::ToolCall)) {
+    for draft in drafts.values_mut().filter(|d| d.prompt_id.is_none() && (is_call(d.kind) || d.kind == Kind::ToolCall))
+    {
         draft.prompt_id = surroundings.prompt(items, draft);
     }
 }

@@ -29,9 +29,8 @@ pub fn columns(items: &[Item<'_>], draft: &Draft) -> Columns {
     for column in Int::ALL {
         *column.slot(&mut merged) = number(items, draft, *column);
     }
-    let mut success: Vec<_> = of(items, draft)
-        .filter_map(|i| i.fact.columns.success.map(|s| (timing_rank(i.fact.source), s)))
-        .collect();
+    let mut success: Vec<_> =
+        of(items, draft).filter_map(|i| i.fact.columns.success.map(|s| (timing_rank(i.fact.source), s))).collect();
     success.sort_unstable();
     merged.success = success.first().map(|(_, s)| *s);
     let point = of(items, draft).max_by_key(|i| (i.time(), i.fact.fact_id));
@@ -70,12 +69,7 @@ pub fn content_without_hooks(items: &[Item<'_>], draft: &Draft) -> Option<(Strin
     Some((best.text, best.truncated.is_some()))
 }
 
-fn candidates(
-    items: &[Item<'_>],
-    draft: &Draft,
-    column: Text,
-    speaks: impl Fn(Source) -> bool,
-) -> Vec<Candidate> {
+fn candidates(items: &[Item<'_>], draft: &Draft, column: Text, speaks: impl Fn(Source) -> bool) -> Vec<Candidate> {
     let blocks = draft.kind == Kind::ModelCall && matches!(column, Text::Content | Text::Thinking);
     let mut found: Vec<Candidate> = of(items, draft)
         .filter(|i| speaks(i.fact.source) && !(blocks && in_pieces(i)))

@@ -14,8 +14,7 @@ const DAY: i64 = 86_400_000_000;
 /// The session's events in order.
 pub fn events(session_id: &str, items: &[Item<'_>], drafts: Drafts, runs: &[Run]) -> Vec<Event> {
     let date = date(items);
-    let ids: HashMap<String, String> =
-        drafts.keys().map(|key| (key.clone(), event_id(session_id, key))).collect();
+    let ids: HashMap<String, String> = drafts.keys().map(|key| (key.clone(), event_id(session_id, key))).collect();
     let places = places(items, &drafts, runs);
     let mut ordered: Vec<&Draft> = drafts.values().filter(|d| !d.items.is_empty()).collect();
     ordered.sort_by_key(|d| (places.get(&d.key).copied(), d.kind, counter(items, d), &d.key));

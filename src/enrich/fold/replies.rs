@@ -236,4 +236,3 @@ fn own(drafts: &mut Drafts, kind: Kind, turn: &Turn, reply: &Reply) -> String {
     (draft.prompt_id, draft.agent_id) = turn.clone();
     key
 }
-

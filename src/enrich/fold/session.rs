@@ -92,10 +92,8 @@ fn end(items: &[Item<'_>]) -> i64 {
 /// the receive times of clockless hooks; only where a run may have died without an end do times decide.
 fn ended(items: &[Item<'_>], events: &[Event], runs: &[Run]) -> bool {
     let ends: Vec<&Event> = events.iter().filter(|e| e.kind == Kind::SessionEnd).collect();
-    let starts = items
-        .iter()
-        .filter(|i| i.fact.kind == Kind::SessionStart && i.note("source") != Some("compact"))
-        .count();
+    let starts =
+        items.iter().filter(|i| i.fact.kind == Kind::SessionStart && i.note("source") != Some("compact")).count();
     let known = runs.len().max(starts);
     let last_end = ends.iter().map(|e| e.end_time.unwrap_or(e.time)).max();
     let activity = items.iter().filter(|i| !matches!(i.fact.kind, Kind::SessionEnd | Kind::Metric));

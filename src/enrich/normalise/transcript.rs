@@ -36,8 +36,7 @@ fn identify(wrapped: &mut Wrapped<'_>, data: &mut Map<String, Value>) {
     if own_session == wrapped.session_id {
         data.remove("sessionId");
     }
-    wrapped.agent_id =
-        take_text(data, "agentId").or_else(|| take_text(data, "agent_id")).or(wrapped.agent_id.take());
+    wrapped.agent_id = take_text(data, "agentId").or_else(|| take_text(data, "agent_id")).or(wrapped.agent_id.take());
     wrapped.at = data.get("timestamp").and_then(|t| t.as_str()).and_then(rfc3339).or(wrapped.at);
     if let (Some(session), Some(uuid)) = (&wrapped.session_id, data.get("uuid").and_then(|u| u.as_str())) {
         wrapped.id = wrapped.context.name_fact("transcript", &[session.as_bytes(), uuid.as_bytes()]);
@@ -161,9 +160,8 @@ fn tool_use(wrapped: &Wrapped<'_>, head: &Fact, i: usize, mut block: Map<String,
 
 fn user(wrapped: &Wrapped<'_>, mut head: Fact, mut data: Map<String, Value>, facts: &mut Vec<Fact>) {
     let mut message = take_message(&mut data);
-    let (results, texts): (Vec<_>, Vec<_>) = blocks(&mut message)
-        .into_iter()
-        .partition(|b| b.get("type").and_then(|t| t.as_str()) == Some("tool_result"));
+    let (results, texts): (Vec<_>, Vec<_>) =
+        blocks(&mut message).into_iter().partition(|b| b.get("type").and_then(|t| t.as_str()) == Some("tool_result"));
     if !results.is_empty() {
         return tool_results(wrapped, head, results, data, facts);
     }
@@ -206,11 +204,8 @@ fn tool_results(
 ) {
     head.kind = Kind::ToolCall;
     head.name = "user/tool_result".to_owned();
-    head.columns.decision = data
-        .get("permissionDecision")
-        .and_then(|p| p.get("decision"))
-        .and_then(|d| d.as_str())
-        .map(str::to_owned);
+    head.columns.decision =
+        data.get("permissionDecision").and_then(|p| p.get("decision")).and_then(|d| d.as_str()).map(str::to_owned);
     // a line with several results has one structured result for none of them in particular
     let structured = if results.len() == 1 { data.remove("toolUseResult") } else { None };
     for (i, mut block) in results.into_iter().enumerate() {
