@@ -8,6 +8,7 @@
 
 pub mod clock;
 pub mod model;
+pub mod telemetry;
 
 pub mod receiver;
 

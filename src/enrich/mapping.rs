@@ -44,6 +44,7 @@ pub struct RecordMap {
 /// One agent family's table.
 #[derive(Clone, Debug)]
 pub struct Table {
+    #[cfg(test)]
     pub name: String,
     scopes: Vec<String>,
     prefixes: Vec<String>,
@@ -106,6 +107,7 @@ static TABLES: LazyLock<Vec<Table>> =
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TableYaml {
+    #[cfg_attr(not(test), expect(dead_code, reason = "names the table to its readers"))]
     name: String,
     scopes: Vec<String>,
     prefixes: Vec<String>,
@@ -149,6 +151,8 @@ fn table(yaml: TableYaml) -> Result<Table, String> {
         logs: records(yaml.logs)?,
         spans: records(yaml.spans)?,
         operations: yaml.operations.into_iter().map(|(o, k)| Ok((o, kind(&k)?))).collect::<Result<_, String>>()?,
+
+        #[cfg(test)]
         name: yaml.name,
         scopes: yaml.scopes,
         prefixes: yaml.prefixes,

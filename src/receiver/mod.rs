@@ -1,3 +1,54 @@
-//! Speaks the protocols. Knows nothing of storage.
+//! Speaks the protocols: reads a request within its bounds, hands it to [`Intake`], and answers in the protocol's own
+//! words. Knows nothing of storage beyond the journal's promise.
 
+pub mod body;
+pub mod budget;
+pub mod config;
+pub mod encoding;
+mod hook_json;
+pub mod hooks;
+pub mod intake;
 pub mod otlp;
+pub mod refusal;
+pub mod replies;
+pub mod serve;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use axum::Router;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+
+pub use config::{Config, Limits};
+pub use intake::Intake;
+pub use refusal::Refusal;
+pub use serve::{Protocol, serve};
+
+use crate::model::Workspace;
+
+/// Who sends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    pub workspace: Workspace,
+    /// The token's name; `None` while authentication is off.
+    pub principal: Option<String>,
+}
+
+/// Names the caller by what its request's headers prove. Authentication is off, so everyone is the default caller:
+/// nothing that a payload or an unproven header says may choose a workspace.
+pub fn authenticate(_headers: &HeaderMap) -> Caller {
+    Caller::default()
+}
+
+/// The routes of the HTTP port: OTLP and hooks.
+pub fn http_router(intake: Intake, limits: Limits) -> Router {
+    otlp::http::router(intake.clone(), limits).merge(hooks::router(intake, limits))
+}
+
+/// The content type without parameters, in lower case; empty when there is none.
+fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}

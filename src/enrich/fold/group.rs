@@ -159,6 +159,7 @@ fn key(item: &Item<'_>, index: &Index) -> Option<Key> {
     let key = match fact.kind {
         kind if is_call(kind) => call_key(item, index)?,
         Kind::ToolCall => tool_key(item, index)?,
+        Kind::Span if fact.name.starts_with("tool.") => format!("tool:{}", tool_above(item, index)?),
         Kind::Prompt => prompt_key(item, index)?,
         Kind::Permission => match &columns.tool_use_id {
             Some(id) => format!("permission:{id}"),
@@ -203,14 +204,18 @@ fn tool_key(item: &Item<'_>, index: &Index) -> Option<String> {
         return Some(format!("tool:{id}"));
     }
     if item.fact.source == Source::OtlpSpan {
-        let parent = item.note("otel.parent_span_id").and_then(|p| index.tool_of_span.get(p));
-        return match (parent, &columns.span_id) {
+        return match (tool_above(item, index), &columns.span_id) {
             (Some(tool), _) => Some(format!("tool:{tool}")),
             (None, Some(span)) => Some(format!("span:{span}")),
             (None, None) => None,
         };
     }
     what_tool(item.fact).map(|what| format!("tool:{what}"))
+}
+
+/// The tool call that a span is part of.
+fn tool_above<'i>(item: &Item<'_>, index: &'i Index) -> Option<&'i String> {
+    index.tool_of_span.get(item.note("otel.parent_span_id")?)
 }
 
 /// A call described by prompt, tool and input: what there is when no id was given.

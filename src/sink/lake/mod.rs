@@ -1,7 +1,39 @@
 //! The lake: Delta tables of Parquet files, on a local directory or an S3-compatible store.
+//!
+//! ```text
+//! schema   every column, once          layout   the Arrow and Delta schemas and the dump made from it
+//! encode   rows -> Arrow               decode   Arrow -> rows
+//! parquet  Arrow -> file               reader   file -> Arrow          stats    what a commit says of a file
+//! store    where the bytes go          local    synced local files     log      commits as JSON, state by replay
+//! table    the tables and their commits
+//! append   journal -> facts            seal     facts -> events, sessions
+//! ```
 
 pub mod append;
+mod backoff;
+mod decode;
+mod encode;
+mod error;
+mod layout;
+mod local;
+mod log;
+mod parquet;
+mod reader;
+mod row;
+#[cfg(test)]
+mod samples;
+pub mod schema;
 pub mod seal;
+mod stats;
+pub mod store;
 pub mod table;
+#[cfg(test)]
+mod testing;
+mod weight;
+#[cfg(test)]
+mod tests;
 
-pub use table::{Change, CommitChanges, Lake, LakeError, LakeOptions, NewFile, Table, TableFile, TableKind};
+pub use error::LakeError;
+pub use layout::dump;
+pub use store::LakeOptions;
+pub use table::{Change, CommitChanges, Lake, NewFile, Table, TableFile, TableKind};

@@ -1,0 +1,197 @@
+//! From a request's bytes to their durability: permit, redact, journal, acknowledge.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use super::Caller;
+use super::budget::{Budget, Permit};
+use super::encoding::Held;
+use super::refusal::Refusal;
+use crate::clock::Clock;
+use crate::journal::{AppendError, Journal};
+use crate::model::Signal;
+use crate::redaction::{Delivery, RedactedBatch, Redactor};
+use crate::telemetry::{Metrics, Transport};
+
+/// Takes requests in. Cheap to clone.
+#[derive(Clone)]
+pub struct Intake {
+    redactor: Redactor,
+    journal: Journal,
+    clock: Clock,
+    metrics: Metrics,
+    budget: Budget,
+    workers: Workers,
+}
+
+/// What was done with an accepted request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// Records that are durable now.
+    pub records: u64,
+    /// What the client should be told beside "accepted".
+    pub partial: Option<PartialSuccess>,
+}
+
+/// `partial_success` of an export reply: records that will never be taken, or, with none of them, a warning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartialSuccess {
+    pub rejected: u64,
+    pub message: String,
+}
+
+impl Intake {
+    /// `budget` is shared by all listeners.
+    pub fn new(redactor: Redactor, journal: Journal, clock: Clock, metrics: Metrics, budget: Budget) -> Intake {
+        Intake { redactor, journal, clock, metrics, budget, workers: Workers::new() }
+    }
+
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    pub fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
+    /// Takes an OTLP export request in protobuf. Durable when it returns `Ok`.
+    pub async fn otlp(
+        &self,
+        caller: Caller,
+        signal: Signal,
+        transport: Transport,
+        request: Held,
+    ) -> Result<Accepted, Refusal> {
+        let (redactor, delivery) = (self.redactor.clone(), self.delivery(caller));
+        let Held { bytes, permit } = request;
+        let job = move || redactor.redact_otlp(delivery, signal, bytes);
+        let redacted = self.workers.run(permit.bytes(), job).await??;
+        for (rule, hits) in &redacted.hits {
+            self.metrics.redactions.add(rule, *hits);
+        }
+        if let Some(batch) = redacted.batch {
+            self.keep(transport, redacted.records, batch, permit).await?;
+        }
+        Ok(Accepted { records: redacted.records, partial: None })
+    }
+
+    /// Takes hook envelopes. Durable when it returns `Ok`. `refused` lines of the same request are counted beside them.
+    pub async fn hooks(
+        &self,
+        caller: Caller,
+        envelopes: Vec<Value>,
+        refused: u64,
+        permit: Permit,
+    ) -> Result<Accepted, Refusal> {
+        self.metrics.records(Signal::Hooks, Transport::Http).refused.add(refused);
+        if envelopes.is_empty() {
+            return Ok(Accepted::default());
+        }
+        let records = envelopes.len() as u64;
+        let (redactor, delivery) = (self.redactor.clone(), self.delivery(caller));
+        let batch = self.workers.run(permit.bytes(), move || redactor.redact_hooks(delivery, envelopes)).await?;
+        for (rule, hits) in batch.batch().envelope.hits.iter().flat_map(|record| &record.redactions) {
+            self.metrics.redactions.add(rule, u64::from(*hits));
+        }
+        self.keep(Transport::Http, records, batch, permit).await?;
+        Ok(Accepted { records, partial: None })
+    }
+
+    fn delivery(&self, caller: Caller) -> Delivery {
+        Delivery { workspace: caller.workspace, principal: caller.principal, received_at: self.clock.now() }
+    }
+
+    async fn keep(
+        &self,
+        transport: Transport,
+        records: u64,
+        batch: RedactedBatch,
+        permit: Permit,
+    ) -> Result<(), Refusal> {
+        let signal = batch.batch().envelope.signal;
+        let appended = self.append(batch, permit).await;
+        let outcomes = self.metrics.records(signal, transport);
+        match &appended {
+            Ok(()) => outcomes.accepted.add(records),
+            Err(Refusal::Journal(AppendError::Failed(_))) | Err(Refusal::Panicked) => outcomes.failed.add(records),
+            Err(_) => outcomes.refused.add(records),
+        }
+        self.metrics.journal_bytes.set(self.journal.bytes());
+        appended
+    }
+
+    /// The journal holds the batch until it is written even when the client goes away meanwhile, so a task of its own
+    /// keeps the permit until then.
+    async fn append(&self, batch: RedactedBatch, permit: Permit) -> Result<(), Refusal> {
+        let journal = self.journal.clone();
+        let appending = tokio::spawn(async move {
+            let appended = journal.append(&batch).await;
+            drop(permit);
+            appended
+        });
+        appending.await.map_err(|_| Refusal::Panicked)??;
+        Ok(())
+    }
+}
+
+/// Does CPU work: a little where it stands, much on threads of its own, so that small requests never wait for large
+/// ones. A panic stays within its request.
+#[derive(Clone)]
+pub struct Workers {
+    free: Arc<Semaphore>,
+}
+
+impl Workers {
+    /// Work on more bytes than that (about a millisecond's) leaves the async threads.
+    const INLINE_BYTES: usize = 256 << 10;
+
+    /// As many large jobs at once as the machine has cores.
+    pub fn new() -> Workers {
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        Workers { free: Arc::new(Semaphore::new(cores)) }
+    }
+
+    /// Runs a job on about `bytes` bytes.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        if bytes <= Self::INLINE_BYTES {
+            // The job owns what it works on: nothing is seen again after a panic.
+            return catch_unwind(AssertUnwindSafe(job)).map_err(|_| Refusal::Panicked);
+        }
+        let slot = Arc::clone(&self.free).acquire_owned().await.map_err(|_| Refusal::Panicked)?;
+        let running = tokio::task::spawn_blocking(move || {
+            let _slot = slot;
+            job()
+        });
+        running.await.map_err(|_| Refusal::Panicked)
+    }
+}
+
+impl Default for Workers {
+    fn default() -> Workers {
+        Workers::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_and_workers_stay_usable() {
+        let workers = Workers::new();
+        for bytes in [0, Workers::INLINE_BYTES + 1] {
+            for _ in 0..64 {
+                let job = move || assert_eq!(bytes, usize::MAX, "on purpose");
+                assert!(matches!(workers.run(bytes, job).await, Err(Refusal::Panicked)));
+            }
+            assert_eq!(workers.run(bytes, || 7).await.unwrap(), 7);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The receiver from outside: over loopback sockets, with a real redactor and journal behind it.
+
+mod connections;
+mod grpc;
+mod hooks;
+mod http;

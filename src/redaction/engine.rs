@@ -1,0 +1,255 @@
+//! Finds secrets in one text. One pass of Aho-Corasick over all keywords; where one stands, its rule's regex is tried
+//! there, in a window; where a secret's name stands, the value beside it is read (`pairs`). Time is linear in the text:
+//! an anchored rule looks at a bounded stretch per keyword, and the windows of the others are merged.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::rule::{Check, Rule};
+use super::{names, pairs};
+
+/// Secrets of one text that are looked for in the rest of it: each costs a pass over the text.
+const MAX_ECHOES: usize = 32;
+/// Longer secrets (key blocks) are not looked for.
+const MAX_ECHO: usize = 512;
+
+/// A rule compiled. `anchored` rules match from their keyword's first byte on.
+struct Compiled {
+    id: &'static str,
+    regex: Regex,
+    /// For anchored rules: the keyword must start a word.
+    boundary: bool,
+    anchored: bool,
+    back: usize,
+    ahead: usize,
+    check: Check,
+}
+
+/// What a keyword calls for.
+#[derive(Clone, Copy)]
+enum Target {
+    Rule(usize),
+    Name,
+}
+
+/// A stretch of the text to hide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    pub span: Range<usize>,
+    pub rule: &'static str,
+    /// Position of the rule in the list; earlier wins ties.
+    rank: usize,
+}
+
+/// Which rules apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    All,
+    /// Only rules that know a secret by its own form: the text is an id that joins need.
+    Forms,
+}
+
+/// The compiled rules.
+pub struct Engine {
+    rules: Vec<Compiled>,
+    keywords: AhoCorasick,
+    /// By keyword.
+    targets: Vec<Vec<Target>>,
+}
+
+/// Why the rules do not compile.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("rule {0}: {1}")]
+    Pattern(&'static str, regex::Error),
+    #[error("keywords: {0}")]
+    Keywords(#[from] aho_corasick::BuildError),
+}
+
+impl Engine {
+    pub fn new(rules: &[Rule]) -> Result<Engine, EngineError> {
+        let mut by_keyword: BTreeMap<String, Vec<Target>> = BTreeMap::new();
+        for (i, rule) in rules.iter().enumerate() {
+            for keyword in rule.keywords {
+                by_keyword.entry((*keyword).to_owned()).or_default().push(Target::Rule(i));
+            }
+        }
+        for name in pairs::keywords() {
+            by_keyword.entry(name).or_default().push(Target::Name);
+        }
+        let (keywords, targets): (Vec<_>, Vec<_>) = by_keyword.into_iter().unzip();
+        let keywords =
+            AhoCorasick::builder().ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(keywords)?;
+        let rules = rules.iter().map(compile).collect::<Result<_, _>>()?;
+        Ok(Engine { rules, keywords, targets })
+    }
+
+    /// The secrets in `text`: ascending, apart, on character boundaries.
+    pub fn scan(&self, text: &str, scope: Scope) -> Vec<Hit> {
+        let mut hits = Vec::new();
+        let mut windows: Vec<(usize, Range<usize>)> = Vec::new();
+        let mut names = pairs::Reader::new(text);
+        for found in self.keywords.find_overlapping_iter(text) {
+            for target in &self.targets[found.pattern().as_usize()] {
+                match target {
+                    Target::Rule(i) if self.rules[*i].anchored => {
+                        self.at(*i, text.as_bytes(), found.start(), &mut hits)
+                    }
+                    Target::Rule(i) => windows.push((*i, self.window(*i, found.start(), text.len()))),
+                    Target::Name if scope == Scope::All => hits.extend(names.read(found.range()).map(|span| Hit {
+                        span,
+                        rule: pairs::RULE,
+                        rank: self.rules.len(),
+                    })),
+                    Target::Name => {}
+                }
+            }
+        }
+        if !windows.is_empty() {
+            self.search(text.as_bytes(), windows, &mut hits);
+        }
+        if hits.is_empty() {
+            return hits;
+        }
+        echo(text, &mut hits);
+        settle(text, hits)
+    }
+
+    /// Whether any keyword stands in `text`: if not, [`Engine::scan`] finds nothing.
+    pub fn may_hit(&self, text: &str) -> bool {
+        self.keywords.is_match(text)
+    }
+
+    fn window(&self, rule: usize, keyword: usize, length: usize) -> Range<usize> {
+        let rule = &self.rules[rule];
+        keyword.saturating_sub(rule.back)..keyword.saturating_add(rule.ahead).min(length)
+    }
+
+    /// Tries an anchored rule at `start`.
+    fn at(&self, rule: usize, text: &[u8], start: usize, hits: &mut Vec<Hit>) {
+        let compiled = &self.rules[rule];
+        if compiled.boundary && start > 0 && is_word(text[start - 1]) {
+            return;
+        }
+        let mut ahead = compiled.ahead;
+        loop {
+            let end = start.saturating_add(ahead).min(text.len());
+            let Some((whole, secret)) = compiled.find(&text[..end], start, end) else { return };
+            if whole.end == end && end < text.len() {
+                ahead = ahead.saturating_mul(4);
+                continue;
+            }
+            if compiled.check.passes(&text[secret.clone()]) {
+                hits.push(Hit { span: secret, rule: compiled.id, rank: rule });
+            }
+            return;
+        }
+    }
+
+    /// Searches the windows of the rules that are not anchored, merged so that no byte is read twice by one rule.
+    fn search(&self, text: &[u8], mut windows: Vec<(usize, Range<usize>)>, hits: &mut Vec<Hit>) {
+        windows.sort_by_key(|(rule, window)| (*rule, window.start));
+        let mut rest = windows.into_iter().peekable();
+        let mut from = 0;
+        while let Some((rule, mut window)) = rest.next() {
+            while let Some((_, next)) = rest.next_if(|(r, next)| *r == rule && next.start <= window.end) {
+                window.end = window.end.max(next.end);
+            }
+            let done = self.search_window(rule, text, window.start.max(from)..window.end, hits);
+            from = if rest.peek().is_some_and(|(r, _)| *r == rule) { done } else { 0 };
+        }
+    }
+
+    /// Returns where the search stopped.
+    fn search_window(&self, rule: usize, text: &[u8], window: Range<usize>, hits: &mut Vec<Hit>) -> usize {
+        let compiled = &self.rules[rule];
+        let (mut at, mut end) = (window.start, window.end);
+        while at < end {
+            let Some((whole, secret)) = compiled.find(&text[..end], at, end) else { break };
+            if whole.end == end && end < text.len() {
+                end = end.saturating_add((end - at).max(64) * 3).min(text.len());
+                continue;
+            }
+            at = whole.end.max(at + 1);
+            if compiled.check.passes(&text[secret.clone()]) {
+                hits.push(Hit { span: secret, rule: compiled.id, rank: rule });
+            }
+        }
+        at.max(window.end)
+    }
+}
+
+impl Compiled {
+    /// The next match in `text[from..end]` and the secret in it.
+    fn find(&self, text: &[u8], from: usize, end: usize) -> Option<(Range<usize>, Range<usize>)> {
+        // An anchored pattern starts with `\A`, so it gets a haystack of its own.
+        let (haystack, start, shift) = if self.anchored { (&text[from..end], 0, from) } else { (text, from, 0) };
+        if self.regex.captures_len() == 1 {
+            let found = self.regex.find_at(haystack, start)?;
+            let whole = found.start() + shift..found.end() + shift;
+            return Some((whole.clone(), whole));
+        }
+        let captures = self.regex.captures_at(haystack, start)?;
+        let whole = captures.get(0)?;
+        let secret = captures.name("s").unwrap_or(whole);
+        Some((whole.start() + shift..whole.end() + shift, secret.start() + shift..secret.end() + shift))
+    }
+}
+
+fn compile(rule: &Rule) -> Result<Compiled, EngineError> {
+    let anchored = rule.back == 0;
+    let bare = rule.pattern.strip_prefix(r"\b").filter(|_| anchored);
+    let pattern = match anchored {
+        true => format!(r"\A(?:{})", bare.unwrap_or(rule.pattern)),
+        false => rule.pattern.to_owned(),
+    };
+    let regex = RegexBuilder::new(&pattern).unicode(false).build().map_err(|e| EngineError::Pattern(rule.id, e))?;
+    let Rule { id, back, ahead, check, .. } = *rule;
+    Ok(Compiled { id, regex, boundary: bare.is_some(), anchored, back, ahead, check })
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Adds the other places where a secret that was found stands in the same text, up to [`MAX_ECHOES`] secrets.
+fn echo(text: &str, hits: &mut Vec<Hit>) {
+    let found: Vec<Hit> = hits.iter().filter(|hit| hit.span.len() <= MAX_ECHO).take(MAX_ECHOES).cloned().collect();
+    for hit in found {
+        let Some(secret) = text.get(hit.span.clone()).filter(|secret| names::secretive(secret)) else { continue };
+        for (start, _) in text.match_indices(secret) {
+            hits.push(Hit { span: start..start + secret.len(), ..hit.clone() });
+        }
+    }
+}
+
+/// Makes one hit of each heap of overlapping ones, named after the longest, then the earliest rule: the union is
+/// hidden, so that no end of a shorter hit shows. Spans are widened to characters.
+fn settle(text: &str, mut hits: Vec<Hit>) -> Vec<Hit> {
+    for hit in &mut hits {
+        hit.span = text.floor_char_boundary(hit.span.start)..text.ceil_char_boundary(hit.span.end);
+    }
+    hits.retain(|hit| !hit.span.is_empty());
+    hits.sort_by_key(|hit| (hit.span.start, hit.rank));
+    let mut settled: Vec<Hit> = Vec::with_capacity(hits.len());
+    let mut longest = 0;
+    for hit in hits {
+        let length = hit.span.len();
+        match settled.last_mut() {
+            Some(last) if hit.span.start < last.span.end => {
+                if length > longest || (length == longest && hit.rank < last.rank) {
+                    (last.rule, last.rank, longest) = (hit.rule, hit.rank, length);
+                }
+                last.span.end = last.span.end.max(hit.span.end);
+            }
+            _ => {
+                longest = length;
+                settled.push(hit);
+            }
+        }
+    }
+    settled
+}

@@ -1,0 +1,77 @@
+//! Redacts hook envelopes: JSON objects `{"id","seq","at","kind","session_id","data"}`; a raw hook has only `kind` and
+//! `data`. Each becomes one line.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::texts::{Tally, Texts};
+use crate::model::{LakeKey, RecordHits};
+
+/// The lines, what was done to which, and the sum of it.
+pub struct Lines {
+    pub payload: Vec<u8>,
+    pub hits: Vec<RecordHits>,
+    pub total: Tally,
+}
+
+/// Redacts the envelopes in order. Every raw hook is listed in `hits`: nothing but the hash of what it held names it.
+pub fn redact(envelopes: &[Value], mut texts: Texts<'_>, key: &LakeKey) -> Lines {
+    let mut lines = Lines { payload: Vec::new(), hits: Vec::new(), total: Tally::default() };
+    for (index, envelope) in envelopes.iter().enumerate() {
+        // Written compactly, JSON has no line end: one envelope, one line.
+        let written = envelope.to_string();
+        let redacted = texts.document(&written);
+        lines.payload.extend_from_slice(redacted.as_deref().unwrap_or(&written).as_bytes());
+        lines.payload.push(b'\n');
+        let tally = texts.take();
+        lines.total.merge(&tally);
+        if envelope.get("id").is_none() || !tally.is_empty() {
+            let redactions = tally.into_sorted();
+            lines.hits.push(RecordHits { index: index as u32, identity: identity(envelope, key), redactions });
+        }
+    }
+    lines
+}
+
+/// A keyed hash of the unredacted envelope: of its id, or of a raw hook's data whatever the order of its keys.
+fn identity(envelope: &Value, key: &LakeKey) -> [u8; 16] {
+    match envelope.get("id") {
+        Some(Value::String(id)) => key.name("hook-envelope", &[id.as_bytes()]),
+        Some(id) => key.name("hook-envelope", &[id.to_string().as_bytes()]),
+        None => {
+            let mut canonical = String::new();
+            write_canonical(envelope.get("data").unwrap_or(&Value::Null), &mut canonical);
+            key.name("hook", &[canonical.as_bytes()])
+        }
+    }
+}
+
+/// Compact JSON with keys in order. Recurses as deep as the value, which its parser bounds (serde_json: 128).
+fn write_canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Array(items) => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                out.push_str(if i > 0 { "," } else { "" });
+                write_canonical(item, out);
+            }
+            out.push(']');
+        }
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_by_key(|(key, _)| *key);
+            out.push('{');
+            for (i, (key, member)) in members.into_iter().enumerate() {
+                out.push_str(if i > 0 { "," } else { "" });
+                // Writing to a string does not fail.
+                let _ = write!(out, "{}:", Value::from(key.as_str()));
+                write_canonical(member, out);
+            }
+            out.push('}');
+        }
+        leaf => {
+            let _ = write!(out, "{leaf}");
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Redacts OTLP export requests on the wire, following the message table (`model::otlp::schema`).
+//!
+//! Every byte of the result is either a field's tag and length, a number, an id of its exact length, or text that was
+//! scanned: strings and byte values are scanned wherever the table has them, fields that the table does not know are
+//! dropped, and a message that contradicts the table is refused. So what is unredacted cannot reach the journal, and a
+//! field that is added to the table is scanned from that day on.
+//!
+//! Messages that redaction does not touch are not copied: a parent is rewritten from its first changed child on.
+
+use super::RecordIdentity;
+use super::texts::{Tally, Texts, UNSCANNED};
+use crate::model::RecordHits;
+use crate::model::otlp::schema::{self, Field, FieldKind, Message, Presence};
+use crate::model::otlp::wire::{Entry, Value, WireError, entries, put_bytes};
+
+/// Messages nested deeper are refused. A record's own nesting takes five.
+const MAX_DEPTH: usize = 64;
+
+/// A request after the walk.
+pub struct Walked {
+    /// `None`: not a byte changed.
+    pub request: Option<Vec<u8>>,
+    pub records: u32,
+    pub hits: Vec<RecordHits>,
+    pub total: Tally,
+}
+
+/// Redacts a request of type `message`.
+pub fn redact(
+    message: &'static Message,
+    request: &[u8],
+    texts: Texts<'_>,
+    identity: RecordIdentity<'_>,
+) -> Result<Walked, WireError> {
+    let mut walk =
+        Walk { texts, identity, records: 0, hits: Vec::new(), total: Tally::default(), pending: Tally::default() };
+    let request = walk.enclosing(message, request, Place::default(), 0)?;
+    let pending = std::mem::take(&mut walk.pending);
+    walk.total.merge(&pending);
+    Ok(Walked { request, records: walk.records, hits: walk.hits, total: walk.total })
+}
+
+/// What encloses a record, unredacted.
+#[derive(Clone, Copy, Default)]
+struct Place<'a> {
+    resource: &'a [u8],
+    scope: &'a [u8],
+    metric: &'a str,
+    /// A rule hit in what encloses the record: its identity cannot be computed any more from what is kept.
+    hit: bool,
+}
+
+/// What becomes of one field occurrence.
+enum Change {
+    Keep,
+    Drop,
+    Replace(Vec<u8>),
+}
+
+struct Walk<'w> {
+    texts: Texts<'w>,
+    identity: RecordIdentity<'w>,
+    records: u32,
+    hits: Vec<RecordHits>,
+    total: Tally,
+    /// Hits in resources, scopes and metrics that no record has been listed with yet.
+    pending: Tally,
+}
+
+impl Walk<'_> {
+    /// A message that holds records, in two passes: what all its records share comes first, wherever it stands.
+    fn enclosing<'a>(
+        &mut self,
+        message: &'static Message,
+        bytes: &'a [u8],
+        mut place: Place<'a>,
+        depth: usize,
+    ) -> Result<Option<Vec<u8>>, WireError> {
+        let fields: Vec<Entry<'a>> = entries(bytes).collect::<Result<_, _>>()?;
+        let mut changes = Vec::with_capacity(fields.len());
+        for entry in &fields {
+            let change = match message.field(entry.number) {
+                Some(field) if bears_records(field) => Change::Keep,
+                Some(field) => {
+                    place.note(message, entry);
+                    self.field(field, entry, None, depth)?
+                }
+                None => Change::Drop,
+            };
+            changes.push(change);
+        }
+        let shared = self.texts.take();
+        place.hit |= !shared.is_empty();
+        self.pending.merge(&shared);
+        for (entry, change) in fields.iter().zip(&mut changes) {
+            if let Some(field) = message.field(entry.number).filter(|field| bears_records(field)) {
+                *change = self.below(field, entry, place, depth)?;
+            }
+        }
+        let mut output = Output::new(bytes);
+        for (entry, change) in fields.iter().zip(changes) {
+            output.put(entry, change);
+        }
+        Ok(output.finish())
+    }
+
+    fn below<'a>(
+        &mut self,
+        field: &Field,
+        entry: &Entry<'a>,
+        place: Place<'a>,
+        depth: usize,
+    ) -> Result<Change, WireError> {
+        let (FieldKind::Message(message), Value::Bytes(bytes)) = (field.kind, entry.value) else {
+            return Err(WireError::WrongType(entry.number));
+        };
+        let new = match is_record(message) {
+            true => self.record(message, bytes, place, depth + 1)?,
+            false => self.enclosing(message, bytes, place, depth + 1)?,
+        };
+        Ok(new.map_or(Change::Keep, Change::Replace))
+    }
+
+    fn record(
+        &mut self,
+        message: &'static Message,
+        bytes: &[u8],
+        place: Place<'_>,
+        depth: usize,
+    ) -> Result<Option<Vec<u8>>, WireError> {
+        let new = self.message(message, bytes, None, depth)?;
+        let own = self.texts.take();
+        let index = self.records;
+        self.records += 1;
+        if place.hit || !own.is_empty() {
+            let identity = (self.identity)(place.resource, place.scope, place.metric, message, bytes);
+            let mut tally = std::mem::take(&mut self.pending);
+            tally.merge(&own);
+            self.total.merge(&tally);
+            self.hits.push(RecordHits { index, identity, redactions: tally.into_sorted() });
+        }
+        Ok(new)
+    }
+
+    /// Any message; `context` is the key that an `AnyValue` stands under.
+    fn message(
+        &mut self,
+        message: &'static Message,
+        bytes: &[u8],
+        context: Option<&str>,
+        depth: usize,
+    ) -> Result<Option<Vec<u8>>, WireError> {
+        if depth > MAX_DEPTH {
+            return Err(WireError::Depth(MAX_DEPTH));
+        }
+        // The key is read first, wherever it stands: it is the value's context.
+        let key = if message.is(&schema::KEY_VALUE) { key_of(bytes)? } else { None };
+        let context = key.or(context);
+        let mut output = Output::new(bytes);
+        for entry in entries(bytes) {
+            let entry = entry?;
+            let change = match message.field(entry.number) {
+                Some(field) => self.field(field, &entry, context, depth)?,
+                None => Change::Drop,
+            };
+            output.put(&entry, change);
+        }
+        Ok(output.finish())
+    }
+
+    fn field(
+        &mut self,
+        field: &Field,
+        entry: &Entry<'_>,
+        context: Option<&str>,
+        depth: usize,
+    ) -> Result<Change, WireError> {
+        let number = entry.number;
+        let bytes = match entry.value {
+            Value::Bytes(bytes) => bytes,
+            scalar => return is_scalar(field.kind, scalar).then_some(Change::Keep).ok_or(WireError::WrongType(number)),
+        };
+        let new = match field.kind {
+            FieldKind::Str => {
+                let text = std::str::from_utf8(bytes).map_err(|_| WireError::Utf8(number))?;
+                // Only an `AnyValue`'s string stands under the key; the key itself is judged by its form.
+                let context = context.filter(|_| field.presence == Presence::Explicit);
+                self.texts.string(text, context).map(String::into_bytes)
+            }
+            FieldKind::Bytes => self.bytes(bytes, context),
+            FieldKind::Id(length) if bytes.is_empty() || bytes.len() == length => None,
+            FieldKind::Id(_) => return Err(WireError::IdLength(number, bytes.len())),
+            FieldKind::Message(message) => self.message(message, bytes, context, depth + 1)?,
+            kind if field.presence == Presence::Repeated && is_packed(kind, bytes) => None,
+            _ => return Err(WireError::WrongType(number)),
+        };
+        Ok(new.map_or(Change::Keep, Change::Replace))
+    }
+
+    /// Bytes that are text are redacted as text; others are kept only if, read as text, nothing in them hits.
+    fn bytes(&mut self, bytes: &[u8], context: Option<&str>) -> Option<Vec<u8>> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.texts.string(text, context).map(String::into_bytes),
+            Err(_) => {
+                let new = self.texts.string(&String::from_utf8_lossy(bytes), context);
+                new.map(|_| UNSCANNED.as_bytes().to_vec())
+            }
+        }
+    }
+}
+
+impl<'a> Place<'a> {
+    /// Takes note of a resource, a scope or a metric's name. A repeated one replaces the earlier.
+    fn note(&mut self, message: &'static Message, entry: &Entry<'a>) {
+        let (1, Value::Bytes(bytes)) = (entry.number, entry.value) else { return };
+        match message {
+            m if is_one_of(m, &[&schema::RESOURCE_LOGS, &schema::RESOURCE_SPANS, &schema::RESOURCE_METRICS]) => {
+                self.resource = bytes;
+            }
+            m if is_one_of(m, &[&schema::SCOPE_LOGS, &schema::SCOPE_SPANS, &schema::SCOPE_METRICS]) => {
+                self.scope = bytes
+            }
+            m if m.is(&schema::METRIC) => self.metric = std::str::from_utf8(bytes).unwrap_or_default(),
+            _ => {}
+        }
+    }
+}
+
+/// A message being written anew: nothing is copied before the first change.
+struct Output<'a> {
+    bytes: &'a [u8],
+    out: Option<Vec<u8>>,
+}
+
+impl<'a> Output<'a> {
+    fn new(bytes: &'a [u8]) -> Output<'a> {
+        Output { bytes, out: None }
+    }
+
+    fn put(&mut self, entry: &Entry<'_>, change: Change) {
+        match (change, &mut self.out) {
+            (Change::Keep, None) => {}
+            (Change::Keep, Some(out)) => out.extend_from_slice(&self.bytes[entry.range.clone()]),
+            (change, out) => {
+                let out = out.get_or_insert_with(|| self.bytes[..entry.range.start].to_vec());
+                if let Change::Replace(new) = change {
+                    put_bytes(out, entry.number, &new);
+                }
+            }
+        }
+    }
+
+    fn finish(self) -> Option<Vec<u8>> {
+        self.out
+    }
+}
+
+fn is_one_of(message: &'static Message, types: &[&'static Message]) -> bool {
+    types.iter().any(|t| message.is(t))
+}
+
+/// The messages that are records: one entry each in the batch's index.
+fn is_record(message: &'static Message) -> bool {
+    is_one_of(
+        message,
+        &[
+            &schema::LOG_RECORD,
+            &schema::SPAN,
+            &schema::NUMBER_DATA_POINT,
+            &schema::HISTOGRAM_DATA_POINT,
+            &schema::EXPONENTIAL_HISTOGRAM_DATA_POINT,
+            &schema::SUMMARY_DATA_POINT,
+        ],
+    )
+}
+
+/// Whether records lie in or under a field. Decided by the table itself: a field bears records if its message is a record
+/// or has a field that bears records (an enclosing message has at most four levels below it).
+fn bears_records(field: &Field) -> bool {
+    fn bears(message: &'static Message, levels: usize) -> bool {
+        is_record(message)
+            || levels > 0
+                && message.fields.iter().any(|f| matches!(f.kind, FieldKind::Message(m) if bears(m, levels - 1)))
+    }
+    matches!(field.kind, FieldKind::Message(message) if bears(message, 4))
+}
+
+fn key_of(bytes: &[u8]) -> Result<Option<&str>, WireError> {
+    let mut key = None;
+    for entry in entries(bytes) {
+        if let Entry { number: 1, value: Value::Bytes(bytes), .. } = entry? {
+            key = Some(std::str::from_utf8(bytes).map_err(|_| WireError::Utf8(1))?);
+        }
+    }
+    Ok(key)
+}
+
+fn is_scalar(kind: FieldKind, value: Value<'_>) -> bool {
+    use FieldKind::*;
+    match value {
+        Value::Varint(_) => matches!(kind, Bool | Int32 | UInt32 | Int64 | UInt64 | SInt32 | Enum),
+        Value::Fixed64(_) => matches!(kind, Fixed64 | SFixed64 | Double),
+        Value::Fixed32(_) => matches!(kind, Fixed32),
+        Value::Bytes(_) => false,
+    }
+}
+
+/// Whether `bytes` are numbers of that kind, end to end.
+fn is_packed(kind: FieldKind, bytes: &[u8]) -> bool {
+    use FieldKind::*;
+    match kind {
+        Fixed64 | SFixed64 | Double => bytes.len().is_multiple_of(8),
+        Fixed32 => bytes.len().is_multiple_of(4),
+        Bool | Int32 | UInt32 | Int64 | UInt64 | SInt32 | Enum => {
+            let longest = bytes.split_inclusive(|b| *b < 0x80).map(<[u8]>::len).max().unwrap_or(0);
+            longest <= 10 && bytes.last().is_none_or(|b| *b < 0x80)
+        }
+        Str | Bytes | Id(_) | Message(_) => false,
+    }
+}

@@ -1,0 +1,340 @@
+//! Values that are secrets because of the name before them: `password=...`, `"token": "..."`, `--api-key ...`,
+//! `<secret>...</secret>`, `Authorization: Bearer ...`. Only the value is hidden; the name stays.
+//!
+//! Text is not one language: code (`password = os.environ["X"]`), types (`token: string`), prose (`the password: is
+//! required`) and settings look alike. A quoted value is taken at its word; an unquoted one must not read as code.
+
+use std::ops::Range;
+
+use super::names::{self, Certainty, KEY_KINDS};
+
+/// The rule's id.
+pub const RULE: &str = "secret-pair";
+
+/// Longer names are not names.
+const MAX_NAME: usize = 96;
+/// Longer values are cut there: the rest is not hidden by this rule. A header with a 6 KB cookie still fits.
+const MAX_VALUE: usize = 16 * 1024;
+
+/// What stands in every name that [`names::classify`] knows, in lower case.
+pub fn keywords() -> Vec<String> {
+    const PLAIN: &[&str] = &[
+        "pass",
+        "pwd",
+        "psw",
+        "psk",
+        "secret",
+        "token",
+        "credential",
+        "authorization",
+        "auth",
+        "cookie",
+        "apikey",
+        "jwt",
+        "bearer",
+        "_pat",
+        "-pat",
+        "_pw",
+        "-pw",
+    ];
+    let keys = KEY_KINDS.iter().flat_map(|kind| ["", "_", "-", "."].map(|sep| format!("{kind}{sep}key")));
+    let mut all: Vec<String> = PLAIN.iter().map(|word| (*word).to_owned()).chain(keys).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Reads pairs at ascending positions of one text.
+pub struct Reader<'t> {
+    text: &'t str,
+    /// Names before this position have been read.
+    done: usize,
+}
+
+/// How the value is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Joint {
+    /// `name=value` without spaces.
+    Tight,
+    /// `name = value`.
+    Assign,
+    /// `name: value`.
+    Colon,
+    /// `--name value`.
+    Option,
+    /// `<name>value<`.
+    Element,
+    /// `name value`, `name is value`: only values that are nothing but tokens.
+    Apart,
+    /// `f("name", "value")`, `setName("value")`: only quoted values.
+    Call,
+}
+
+impl<'t> Reader<'t> {
+    pub fn new(text: &'t str) -> Reader<'t> {
+        Reader { text, done: 0 }
+    }
+
+    /// The value beside the name around `keyword`, if it is a secret.
+    pub fn read(&mut self, keyword: Range<usize>) -> Option<Range<usize>> {
+        if keyword.start < self.done {
+            return None;
+        }
+        let name = self.name(&keyword);
+        self.done = name.end.max(keyword.end);
+        if name.len() > MAX_NAME {
+            return None;
+        }
+        let certainty = names::classify(&self.text[name.clone()])?;
+        let (joint, at) = self.joint(&name)?;
+        self.value(&name, certainty, joint, at)
+    }
+
+    fn byte(&self, at: usize) -> u8 {
+        self.text.as_bytes().get(at).copied().unwrap_or(0)
+    }
+
+    fn skip(&self, mut at: usize, bytes: &[u8]) -> usize {
+        while at < self.text.len() && bytes.contains(&self.byte(at)) {
+            at += 1;
+        }
+        at
+    }
+
+    /// The whole name around a keyword, without dashes and dots at its ends.
+    fn name(&self, keyword: &Range<usize>) -> Range<usize> {
+        let bytes = self.text.as_bytes();
+        let part = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
+        let floor = keyword.start.saturating_sub(MAX_NAME);
+        let ceiling = keyword.end.saturating_add(MAX_NAME).min(bytes.len());
+        let mut start = keyword.start;
+        while start > floor && part(bytes[start - 1]) {
+            start -= 1;
+        }
+        let mut end = keyword.end;
+        while end < ceiling && part(bytes[end]) {
+            end += 1;
+        }
+        while end > keyword.end && b"-.".contains(&bytes[end - 1]) {
+            end -= 1;
+        }
+        while start < keyword.start && b"-.".contains(&bytes[start]) {
+            start += 1;
+        }
+        start..end
+    }
+
+    /// How the name is joined to what follows, and where the value starts.
+    fn joint(&self, name: &Range<usize>) -> Option<(Joint, usize)> {
+        let mut at = self.skip(name.end, b"\\");
+        let closed = b"\"'`".contains(&self.byte(at));
+        at = if closed { self.skip(at + 1, b"]") } else { name.end };
+        let spaced = self.skip(at, b" \t");
+        if spaced - at > 64 {
+            return None;
+        }
+        let rest = &self.text.as_bytes()[spaced..];
+        let assign = [&b"==="[..], b"!==", b":=", b"=>", b"==", b"!=", b"+=", b"?=", b"|=", b"="];
+        if let Some(sign) = assign.iter().find(|sign| rest.starts_with(sign)) {
+            let value = self.skip(spaced + sign.len(), b" \t");
+            let tight = spaced == at && value == spaced + sign.len() && *sign == b"=";
+            return Some((if tight { Joint::Tight } else { Joint::Assign }, value));
+        }
+        match rest.first()? {
+            b':' if rest.get(1) != Some(&b':') => Some(self.colon(spaced + 1)),
+            b'>' if name.start > 0 && self.byte(name.start - 1) == b'<' => Some((Joint::Element, spaced + 1)),
+            b'(' if !closed => Some((Joint::Call, self.skip(spaced + 1, b" "))),
+            b',' if closed => Some((Joint::Call, self.skip(spaced + 1, b" \t\r\n"))),
+            b'v' if closed && rest.starts_with(b"value=") => Some((Joint::Tight, spaced + 6)),
+            _ if spaced > at && name.start >= 2 && &self.text.as_bytes()[name.start - 2..name.start] == b"--" => {
+                Some((Joint::Option, spaced))
+            }
+            _ if spaced > at => Some((Joint::Apart, spaced + self.copula(rest))),
+            _ => None,
+        }
+    }
+
+    /// The length of a word between a name and its value.
+    fn copula(&self, rest: &[u8]) -> usize {
+        [&b"is "[..], b"- ", b"was "].iter().find(|word| rest.starts_with(word)).map_or(0, |word| word.len())
+    }
+
+    /// After a colon; `: string = ` is a type between name and value.
+    fn colon(&self, after: usize) -> (Joint, usize) {
+        let value = self.skip(after, b" \t");
+        let mut end = value;
+        while self.byte(end).is_ascii_alphanumeric() {
+            end += 1;
+        }
+        let sign = self.skip(end, b" ");
+        if end > value && end - value < 16 && self.byte(sign) == b'=' && self.byte(sign + 1) != b'=' {
+            return (Joint::Assign, self.skip(sign + 1, b" "));
+        }
+        (Joint::Colon, value)
+    }
+
+    fn value(&self, name: &Range<usize>, certainty: Certainty, joint: Joint, at: usize) -> Option<Range<usize>> {
+        let mut open = at;
+        if b"bBrRfFuU@L".contains(&self.byte(open)) && b"\"'`".contains(&self.byte(open + 1)) {
+            open += 1;
+        }
+        let escapes = self.skip(open, b"\\") - open;
+        let quote = self.byte(open + escapes);
+        if b"\"'`".contains(&quote) {
+            let value = self.quoted(open + escapes + 1, quote, escapes)?;
+            // The words of a list follow each other as a call's arguments do: `"password", "username"`.
+            let certainty = if matches!(joint, Joint::Call | Joint::Apart) { Certainty::Weak } else { certainty };
+            return self.accept_quoted(name, certainty, value);
+        }
+        if matches!(joint, Joint::Call) {
+            return None;
+        }
+        self.accept_bare(name, certainty, joint, at)
+    }
+
+    /// The stretch up to the closing quote, which has as many backslashes as the opening one.
+    fn quoted(&self, start: usize, quote: u8, escapes: usize) -> Option<Range<usize>> {
+        let bytes = self.text.as_bytes();
+        let limit = start.saturating_add(MAX_VALUE).min(bytes.len());
+        let mut backslashes = 0;
+        for at in start..limit {
+            match bytes[at] {
+                b'\\' => backslashes += 1,
+                b'\n' => return None,
+                b if b == quote && backslashes <= escapes => return Some(start..at - backslashes),
+                _ => backslashes = 0,
+            }
+        }
+        // The text was cut before the quote closed. (Or it was no opening quote: `"password=" + x`.)
+        let cut = limit > start && !bytes[start..limit].iter().any(|b| b" \t+\"'`,".contains(b));
+        cut.then_some(start..limit)
+    }
+
+    fn accept_quoted(&self, name: &Range<usize>, certainty: Certainty, value: Range<usize>) -> Option<Range<usize>> {
+        let value = self.after_scheme(value);
+        let (name, text) = (self.get(name)?, self.get(&value)?);
+        let words = text.split_ascii_whitespace().count();
+        let phrase = words > 2 || (words > 1 && !text.bytes().any(|b| b.is_ascii_digit()));
+        // A quote that closes where it seems to open: `"password=" + x + "..."`.
+        let outside = text.starts_with(['+', ')', ',', ';', '\'', '"', ' ']);
+        let template = ["${", "{{", "[REDACTED"].iter().any(|mark| text.contains(mark));
+        if outside || template || (phrase && !header(name)) || refers(text) {
+            return None;
+        }
+        names::hides(certainty, name, text).then_some(value)
+    }
+
+    fn accept_bare(&self, name: &Range<usize>, certainty: Certainty, joint: Joint, at: usize) -> Option<Range<usize>> {
+        let value = self.after_scheme(self.bare(name, at));
+        let text = self.get(&value)?;
+        let next = self.byte(value.end);
+        let named = self.get(name)?;
+        let template = ["[REDACTED", "${", "$(", "("].iter().any(|mark| text.contains(mark));
+        let call = b"([".contains(&next) || (text.contains('[') && !text.contains(']'));
+        if template || call || refers(text) || !names::hides(certainty, named, text) {
+            return None;
+        }
+        let plain = text.bytes().all(|b| b.is_ascii_alphabetic() || b"_.-:".contains(&b));
+        if header(named) && joint == Joint::Colon {
+            return (text.contains('=') || names::secretive(text)).then_some(value);
+        }
+        let real = match (plain, certainty) {
+            _ if joint == Joint::Apart => apart(text),
+            (false, _) => !path_in_code(text),
+            (true, Certainty::Weak) => {
+                matches!(joint, Joint::Tight | Joint::Assign)
+                    && text.len() >= 24
+                    && !text.contains(['_', '.', '-', ':'])
+            }
+            (true, Certainty::Strong) => match joint {
+                Joint::Tight => text.len() >= 5 && !b".),".contains(&next),
+                Joint::Element => true,
+                Joint::Colon => self.alone_on_line(name, &value) && !text.starts_with(|c: char| c.is_ascii_uppercase()),
+                _ => text.len() >= 24 && !text.contains(['_', '.', '-']),
+            },
+        };
+        real.then_some(value)
+    }
+
+    /// The unquoted stretch from `at`; a cookie runs to the end of its line.
+    fn bare(&self, name: &Range<usize>, at: usize) -> Range<usize> {
+        let header = self.get(name).is_some_and(header);
+        let stop = |b: u8| match header {
+            true => b"\"'`\r\n<>".contains(&b),
+            false => b.is_ascii_whitespace() || b"\"'`<>,;&|)}]\\".contains(&b),
+        };
+        let length = self.text.as_bytes()[at..].iter().take(MAX_VALUE).take_while(|b| !stop(**b)).count();
+        let mut end = at + length;
+        while end > at && b".:".contains(&self.byte(end - 1)) {
+            end -= 1;
+        }
+        at..end
+    }
+
+    /// `Bearer`, `Basic`, `token` before a header's value stay.
+    fn after_scheme(&self, value: Range<usize>) -> Range<usize> {
+        let Some(text) = self.get(&value) else { return value };
+        let Some((scheme, _)) = text.split_once(' ') else { return value };
+        let known = ["bearer", "basic", "token", "digest", "apikey", "bot", "key", "negotiate", "aws4-hmac-sha256"];
+        match known.contains(&scheme.to_ascii_lowercase().as_str()) {
+            true => self.skip(value.start + scheme.len(), b" ").min(value.end)..value.end,
+            false => value,
+        }
+    }
+
+    fn alone_on_line(&self, name: &Range<usize>, value: &Range<usize>) -> bool {
+        let bytes = self.text.as_bytes();
+        let before = bytes[..name.start].iter().rev().take(64).take_while(|b| **b != b'\n');
+        let after = bytes[value.end..].iter().take(64).take_while(|b| **b != b'\n');
+        before.into_iter().all(|b| b" \t-\"'".contains(b)) && after.into_iter().all(|b| b" \t\r".contains(b))
+    }
+
+    fn get(&self, range: &Range<usize>) -> Option<&'t str> {
+        self.text.get(range.clone())
+    }
+}
+
+/// Header names whose value has spaces in it.
+fn header(name: &str) -> bool {
+    let tail = name.len().saturating_sub(13);
+    let tail = name.get(tail..).unwrap_or(name).to_ascii_lowercase();
+    tail == "authorization" || tail.ends_with("cookie")
+}
+
+/// Long, and mixed as no word or number is: enough without any sign between name and value.
+fn apart(value: &str) -> bool {
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let plain = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    let longest = value.split(['-', '_']).map(str::len).max().unwrap_or(0);
+    plain && digits >= 3 && digits < value.len() && longest >= 16
+}
+
+/// Whether a value is a name of a secret itself: `password=db_password`, `token = token1`.
+fn refers(value: &str) -> bool {
+    let name = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-/#:@&".contains(&b));
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    name && digits <= 1 && names::classify(value).is_some()
+}
+
+/// `self.config.v2`, `process.env.X1`, `a/b/c.rs`: a place, not a value.
+fn path_in_code(value: &str) -> bool {
+    let starts = [
+        "self.",
+        "this.",
+        "process.",
+        "os.",
+        "env.",
+        "config.",
+        "settings.",
+        "secrets.",
+        "var.",
+        "local.",
+        "/",
+        "./",
+        "~/",
+        "&",
+        "*",
+        "!",
+    ];
+    starts.iter().any(|start| value.starts_with(start)) || value.contains("::") || value.contains("->")
+}

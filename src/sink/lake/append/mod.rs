@@ -1,0 +1,273 @@
+//! Journal to `facts`.
+//!
+//! Exactly once: a commit to a workspace's `facts` carries the application transaction
+//! `(<journal id>/<epoch>, seq of the flush's last record)`, and the journal's cursor moves only after every
+//! workspace's commit. After a crash between the two, records come again; those up to a workspace's transaction are
+//! left out there. A flush holds records of one epoch, because a commit carries one transaction.
+//!
+//! While the lake cannot be written, a flush is repeated and nothing more is read: the journal is the buffer.
+
+mod decode;
+mod flush;
+mod pending;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use self::decode::{Decoded, decode_all};
+use self::flush::Writer;
+use self::pending::Pending;
+use super::Lake;
+use super::backoff::Backoff;
+use crate::enrich::normalise::{NormaliseError, normalise};
+use crate::journal::{Position, ReadError, Reader};
+use crate::model::{Batch, Fact, LakeKey, Workspace};
+
+/// Telemetry to facts: batch, lake key, journal id.
+pub type Normalise = fn(&Batch, &LakeKey, &str) -> Result<Vec<Fact>, NormaliseError>;
+
+/// Records are decoded in runs of at most that many bytes (and one record), so that a run costs one hop to a
+/// blocking thread.
+const RUN_BYTES: usize = 1 << 20;
+
+/// When facts are flushed.
+#[derive(Clone, Debug)]
+pub struct AppendOptions {
+    /// The longest that a fact waits. Default 5 s.
+    pub flush_interval: Duration,
+    /// Flush when that many bytes wait, about. Default 64 MiB.
+    pub flush_bytes: usize,
+    /// How long the end of a session waits for others. Default 200 ms.
+    pub end_debounce: Duration,
+    /// Least time from one flush's start to the next, unless `flush_bytes` wait: each commit is a log entry to
+    /// write now and to read later. A flush that took longer than that moves the next one as well. Default 1 s.
+    pub commit_gap: Duration,
+    pub normalise: Normalise,
+}
+
+impl Default for AppendOptions {
+    fn default() -> AppendOptions {
+        AppendOptions {
+            flush_interval: Duration::from_secs(5),
+            flush_bytes: 64 << 20,
+            end_debounce: Duration::from_millis(200),
+            commit_gap: Duration::from_secs(1),
+            normalise,
+        }
+    }
+}
+
+/// Where the appender stands: what others wait for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Everything up to here is in the lake.
+    pub position: Option<Position>,
+    /// Version of each workspace's `facts` after this process's last commit to it.
+    pub versions: BTreeMap<Workspace, i64>,
+}
+
+/// What a flush did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AppendReport {
+    pub records: u64,
+    pub facts: u64,
+    /// Facts that were delivered again shortly after, and left out.
+    pub duplicates: u64,
+    /// Records that could not be decoded, and were set aside.
+    pub poison: u64,
+    pub took: Duration,
+}
+
+/// Durable records in order; the journal's reader.
+pub trait Records: Send {
+    /// Must lose nothing when the future is dropped.
+    fn next(&mut self) -> impl Future<Output = Result<Option<(Position, Bytes)>, ReadError>> + Send;
+    fn try_next(&mut self) -> Result<Option<(Position, Bytes)>, ReadError>;
+    fn commit(&mut self, position: Position) -> Result<(), ReadError>;
+}
+
+impl Records for Reader {
+    fn next(&mut self) -> impl Future<Output = Result<Option<(Position, Bytes)>, ReadError>> + Send {
+        Reader::next(self)
+    }
+
+    fn try_next(&mut self) -> Result<Option<(Position, Bytes)>, ReadError> {
+        Reader::try_next(self)
+    }
+
+    fn commit(&mut self, position: Position) -> Result<(), ReadError> {
+        Reader::commit(self, position)
+    }
+}
+
+/// Moves records from one journal to the lake. One task owns it.
+pub struct Appender<R> {
+    records: R,
+    writer: Writer,
+    options: AppendOptions,
+    pending: Pending,
+    /// The next flush is not before.
+    earliest: Instant,
+    report: AppendReport,
+    appended: watch::Sender<Appended>,
+    observe: Arc<dyn Fn(AppendReport) + Send + Sync>,
+}
+
+/// What to do next.
+enum Turn {
+    Read(Result<Option<(Position, Bytes)>, ReadError>),
+    Flush,
+    Stop,
+}
+
+impl<R: Records> Appender<R> {
+    /// `journal` is the journal's id; `observe` is called after each flush.
+    pub fn new(
+        lake: Lake,
+        key: LakeKey,
+        journal: String,
+        records: R,
+        options: AppendOptions,
+        observe: Arc<dyn Fn(AppendReport) + Send + Sync>,
+    ) -> Appender<R> {
+        Appender {
+            records,
+            writer: Writer::new(lake, key, journal),
+            options,
+            pending: Pending::default(),
+            earliest: Instant::now(),
+            report: AppendReport::default(),
+            appended: watch::Sender::default(),
+            observe,
+        }
+    }
+
+    /// Follows the appender; what the sealer waits for.
+    pub fn appended(&self) -> watch::Receiver<Appended> {
+        self.appended.subscribe()
+    }
+
+    /// Runs until the journal is closed or `stop` turns true (or its sender is gone), and then until everything that
+    /// is durable is in the lake. The caller bounds that by dropping the future: what is missing then is still in
+    /// the journal.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.turn(&mut stop).await {
+                Turn::Read(Ok(Some(record))) => {
+                    backoff.reset();
+                    self.take(record).await;
+                }
+                Turn::Read(Err(error)) => {
+                    let wait = backoff.fail();
+                    tracing::error!(%error, ?wait, "journal not readable, trying again");
+                    tokio::time::sleep(wait).await;
+                }
+                Turn::Flush => self.flush().await,
+                Turn::Read(Ok(None)) | Turn::Stop => return self.drain().await,
+            }
+        }
+    }
+
+    async fn turn(&mut self, stop: &mut watch::Receiver<bool>) -> Turn {
+        let due = self.pending.due(&self.options, self.earliest);
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => Turn::Stop,
+            () = tokio::time::sleep_until(due.unwrap_or(self.earliest)), if due.is_some() => Turn::Flush,
+            read = self.records.next() => Turn::Read(read),
+        }
+    }
+
+    /// Takes a record and what follows it at once.
+    async fn take(&mut self, first: (Position, Bytes)) {
+        let mut bytes = first.1.len();
+        let mut records = vec![first];
+        while bytes < RUN_BYTES {
+            match self.records.try_next() {
+                Ok(Some(record)) => {
+                    bytes += record.1.len();
+                    records.push(record);
+                }
+                // An error will be met again by the next read.
+                Ok(None) | Err(_) => break,
+            }
+        }
+        for decoded in self.decode(records).await {
+            if self.pending.crosses(decoded.position) {
+                self.flush().await;
+            }
+            self.add(decoded);
+        }
+    }
+
+    async fn decode(&self, records: Vec<(Position, Bytes)>) -> Vec<Decoded> {
+        let (key, journal, normalise) = (self.writer.key.clone(), self.writer.journal.clone(), self.options.normalise);
+        let decoding = move || decode_all(&records, &key, &journal, normalise);
+        match tokio::task::spawn_blocking(decoding).await {
+            Ok(decoded) => decoded,
+            // It cannot panic (each record is caught): the runtime is going down, and this task with it. To go on
+            // would move the cursor past records that were never looked at.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    fn add(&mut self, decoded: Decoded) {
+        let now = Instant::now();
+        self.report.records += 1;
+        match decoded.facts {
+            Some((workspace, facts)) => {
+                self.report.facts += facts.len() as u64;
+                self.report.duplicates += self.pending.add(decoded.position, workspace, facts, now);
+            }
+            None => {
+                self.report.poison += 1;
+                self.pending.skip(decoded.position, now);
+            }
+        }
+    }
+
+    async fn flush(&mut self) {
+        let started = Instant::now();
+        let Some(flush) = self.pending.take() else { return };
+        let last = flush.last;
+        let versions = self.writer.write(flush).await;
+        if let Err(error) = self.records.commit(last) {
+            // The next flush moves the cursor further; until then only the journal is larger than it need be.
+            tracing::error!(%error, "journal cursor not moved");
+        }
+        self.appended.send_modify(|appended| {
+            appended.position = Some(last);
+            appended.versions.extend(versions);
+        });
+        let took = started.elapsed();
+        self.earliest = (started + self.options.commit_gap).max(Instant::now() + took);
+        (self.observe)(AppendReport { took, ..std::mem::take(&mut self.report) });
+    }
+
+    async fn drain(mut self) {
+        loop {
+            match self.records.try_next() {
+                Ok(Some(record)) => self.take(record).await,
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(%error, "journal not readable; what is left is read at the next start");
+                    break;
+                }
+            }
+            if self.pending.due(&self.options, self.earliest).is_some_and(|due| due <= Instant::now()) {
+                self.flush().await;
+            }
+        }
+        self.flush().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

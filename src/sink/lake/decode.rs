@@ -1,0 +1,375 @@
+//! Arrow to rows: rows are made with nothing in them, then filled a column at a time.
+
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, ListArray, PrimitiveArray, RecordBatch, StringArray,
+    StructArray,
+};
+use arrow::datatypes::{Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+
+use super::error::LakeError;
+use super::layout::file_schema;
+use super::table::TableKind;
+use crate::model::{
+    Columns, Event, Fact, FactId, Gap, Joined, Kind, Prompt, Redaction, Session, SkillUse, Source, Status, Truncation,
+};
+
+type Result<T> = std::result::Result<T, LakeError>;
+
+/// A batch that conforms to a table's schema, and where it is from (for errors).
+pub(super) struct Batch<'a> {
+    file: &'a str,
+    batch: RecordBatch,
+}
+
+impl<'a> Batch<'a> {
+    /// Casts columns that another writer stored otherwise (dictionaries, other time units, other names of list
+    /// items). A nullable column may be missing: the file is older than the column.
+    pub fn new(file: &'a str, kind: TableKind, batch: &RecordBatch) -> Result<Batch<'a>> {
+        let (mut fields, mut columns) = (Vec::new(), Vec::new());
+        for field in file_schema(kind).fields() {
+            match batch.column_by_name(field.name()) {
+                Some(column) if column.data_type() == field.data_type() => columns.push(column.clone()),
+                Some(column) => columns.push(arrow::compute::cast(column, field.data_type())?),
+                None if field.is_nullable() => continue,
+                None => return Err(wrong(file, field.name())),
+            }
+            fields.push(field.clone().as_ref().clone().with_nullable(true));
+        }
+        let schema = std::sync::Arc::new(arrow::datatypes::Schema::new(fields));
+        Ok(Batch { file, batch: RecordBatch::try_new(schema, columns)? })
+    }
+
+    fn wrong(&self, name: &str) -> LakeError {
+        wrong(self.file, name)
+    }
+
+    /// A column as the array it must be; `None` when the file does not have it.
+    fn array<'b, A: 'b>(&'b self, name: &str, cast: impl Fn(&'b ArrayRef) -> Option<&'b A>) -> Result<Option<&'b A>> {
+        let column = self.batch.column_by_name(name);
+        column.map(|column| cast(column).ok_or_else(|| self.wrong(name))).transpose()
+    }
+
+    fn text<R>(&self, name: &str, rows: &mut [R], set: impl Fn(&mut R, &str)) -> Result<()> {
+        self.parsed(name, rows, |row, text| {
+            set(row, text);
+            Some(())
+        })
+    }
+
+    /// Text that must parse: `set` says whether it did.
+    fn parsed<R>(&self, name: &str, rows: &mut [R], set: impl Fn(&mut R, &str) -> Option<()>) -> Result<()> {
+        let Some(array) = self.array(name, |column| column.as_string_opt::<i32>())? else { return Ok(()) };
+        for (row, text) in rows.iter_mut().zip(array) {
+            text.map_or(Some(()), |text| set(row, text)).ok_or_else(|| self.wrong(name))?;
+        }
+        Ok(())
+    }
+
+    fn number<T: ArrowPrimitiveType, R>(
+        &self,
+        name: &str,
+        rows: &mut [R],
+        set: impl Fn(&mut R, T::Native),
+    ) -> Result<()> {
+        let Some(array) = self.array(name, |column| column.as_primitive_opt::<T>())? else { return Ok(()) };
+        for (row, value) in rows.iter_mut().zip(array) {
+            if let Some(value) = value {
+                set(row, value);
+            }
+        }
+        Ok(())
+    }
+
+    fn int<R>(&self, name: &str, rows: &mut [R], set: impl Fn(&mut R, i64)) -> Result<()> {
+        self.number::<Int64Type, R>(name, rows, set)
+    }
+
+    fn real<R>(&self, name: &str, rows: &mut [R], set: impl Fn(&mut R, f64)) -> Result<()> {
+        self.number::<Float64Type, R>(name, rows, set)
+    }
+
+    fn time<R>(&self, name: &str, rows: &mut [R], set: impl Fn(&mut R, i64)) -> Result<()> {
+        self.number::<TimestampMicrosecondType, R>(name, rows, set)
+    }
+
+    fn usd<R>(&self, name: &str, rows: &mut [R], set: impl Fn(&mut R, i64)) -> Result<()> {
+        // 18 digits fit 64 bits; what does not was not written as DECIMAL(18,9).
+        self.number::<Decimal128Type, R>(name, rows, |row, value| {
+            if let Ok(value) = i64::try_from(value) {
+                set(row, value);
+            }
+        })
+    }
+
+    fn flag<R>(&self, name: &str, rows: &mut [R], set: impl Fn(&mut R, bool)) -> Result<()> {
+        let Some(array) = self.array::<BooleanArray>(name, |column| column.as_boolean_opt())? else { return Ok(()) };
+        for (row, value) in rows.iter_mut().zip(array) {
+            if let Some(value) = value {
+                set(row, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `add` for each row with the positions of its items.
+    fn list<R>(&self, name: &str, rows: &mut [R], add: impl Fn(&Items<'_>, &mut R, usize) -> Option<()>) -> Result<()> {
+        let Some(list) = self.array::<ListArray>(name, |column| column.as_list_opt::<i32>())? else { return Ok(()) };
+        let items = Items::of(list.values());
+        for (at, row) in rows.iter_mut().enumerate() {
+            if list.is_valid(at) {
+                let (start, end) = (list.value_offsets()[at] as usize, list.value_offsets()[at + 1] as usize);
+                (start..end).try_for_each(|item| add(&items, row, item)).ok_or_else(|| self.wrong(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn texts<R>(&self, name: &str, rows: &mut [R], add: impl Fn(&mut R, &str) -> Option<()>) -> Result<()> {
+        self.list(name, rows, |items, row, at| add(row, items.texts?.value(at)))
+    }
+
+    fn redactions<R>(&self, rows: &mut [R], of: impl Fn(&mut R) -> &mut Vec<Redaction>) -> Result<()> {
+        self.list("redactions", rows, |items, row, at| {
+            of(row).push(Redaction { rule: items.text(0, at)?, count: items.int(1, at)? });
+            Some(())
+        })
+    }
+}
+
+fn wrong(file: &str, column: &str) -> LakeError {
+    LakeError::Column { file: file.to_owned(), column: column.to_owned() }
+}
+
+/// The items of a list column: texts, or structs by the position of their members.
+struct Items<'a> {
+    texts: Option<&'a StringArray>,
+    members: Option<&'a StructArray>,
+}
+
+impl<'a> Items<'a> {
+    fn of(values: &'a ArrayRef) -> Items<'a> {
+        Items { texts: values.as_string_opt::<i32>(), members: values.as_struct_opt() }
+    }
+
+    fn text(&self, member: usize, at: usize) -> Option<String> {
+        let array = self.members?.columns().get(member)?.as_string_opt::<i32>()?;
+        array.is_valid(at).then(|| array.value(at).to_owned())
+    }
+
+    fn number<T: ArrowPrimitiveType>(&self, member: usize, at: usize) -> Option<T::Native> {
+        let array: &PrimitiveArray<T> = self.members?.columns().get(member)?.as_primitive_opt()?;
+        array.is_valid(at).then(|| array.value(at))
+    }
+
+    fn int(&self, member: usize, at: usize) -> Option<i64> {
+        self.number::<Int64Type>(member, at)
+    }
+
+    fn time(&self, member: usize, at: usize) -> Option<i64> {
+        self.number::<TimestampMicrosecondType>(member, at)
+    }
+}
+
+/// The optional scalar columns of a row type: `kind: name name ...;`.
+macro_rules! scalars {
+    ($batch:expr, $rows:expr, $of:expr; text: $($text:ident)*; int: $($int:ident)*; usd: $($usd:ident)*; real: $($real:ident)*; flag: $($flag:ident)*; time: $($time:ident)*;) => {
+        $($batch.text(stringify!($text), $rows, |row, v| $of(row).$text = Some(v.to_owned()))?;)*
+        $($batch.int(stringify!($int), $rows, |row, v| $of(row).$int = Some(v))?;)*
+        $($batch.usd(stringify!($usd), $rows, |row, v| $of(row).$usd = Some(v))?;)*
+        $($batch.real(stringify!($real), $rows, |row, v| $of(row).$real = Some(v))?;)*
+        $($batch.flag(stringify!($flag), $rows, |row, v| $of(row).$flag = Some(v))?;)*
+        $($batch.time(stringify!($time), $rows, |row, v| $of(row).$time = Some(v))?;)*
+    };
+}
+
+fn shared<R>(batch: &Batch<'_>, rows: &mut [R], of: fn(&mut R) -> &mut Columns) -> Result<()> {
+    scalars!(batch, rows, of;
+        text: prompt_id request_id message_id tool_use_id agent_id trace_id span_id user_email user_id user_account_id
+            organization_id principal agent agent_version project git_branch permission_mode content thinking tool_name
+            tool_input tool_output mcp_server mcp_tool skill decision error model cost_source metric_unit temporality
+            attributes resource;
+        int: input_tokens output_tokens cache_read_tokens cache_creation_tokens duration_ms ttft_ms;
+        usd: cost_usd;
+        real: metric_value;
+        flag: success;
+        time: start_time;
+    );
+    batch.redactions(rows, |row| &mut of(row).redactions)?;
+    batch.list("truncated", rows, |items, row, at| {
+        let truncation = Truncation { column: items.text(0, at)?, original_bytes: items.int(1, at) };
+        of(row).truncated.push(truncation);
+        Some(())
+    })
+}
+
+/// The rows of a batch of a `facts` file.
+pub(super) fn facts(batch: &Batch<'_>) -> Result<Vec<Fact>> {
+    let mut rows = vec![empty_fact(); batch.batch.num_rows()];
+    shared(batch, &mut rows, |fact| &mut fact.columns)?;
+    batch.parsed("fact_id", &mut rows, |fact, v| FactId::parse(v).map(|id| fact.fact_id = id))?;
+    batch.text("session_id", &mut rows, |fact, v| fact.session_id = Some(v.to_owned()))?;
+    batch.parsed("source", &mut rows, |fact, v| Source::parse(v).map(|source| fact.source = source))?;
+    batch.parsed("kind", &mut rows, |fact, v| Kind::parse(v).map(|kind| fact.kind = kind))?;
+    batch.text("name", &mut rows, |fact, v| fact.name = v.to_owned())?;
+    batch.int("sequence", &mut rows, |fact, v| fact.sequence = Some(v))?;
+    batch.time("time", &mut rows, |fact, v| fact.time = v)?;
+    batch.time("end_time", &mut rows, |fact, v| fact.end_time = Some(v))?;
+    batch.time("received_at", &mut rows, |fact, v| fact.received_at = v)?;
+    batch.text("writer", &mut rows, |fact, v| fact.writer = v.to_owned())?;
+    batch.text("policy", &mut rows, |fact, v| fact.policy = v.to_owned())?;
+    Ok(rows)
+}
+
+/// The rows of a batch of an `events` file of a day.
+pub(super) fn events(batch: &Batch<'_>, date: i32) -> Result<Vec<Event>> {
+    let mut rows = vec![empty_event(date); batch.batch.num_rows()];
+    shared(batch, &mut rows, |event| &mut event.columns)?;
+    batch.text("session_id", &mut rows, |event, v| event.session_id = v.to_owned())?;
+    batch.text("event_id", &mut rows, |event, v| event.event_id = v.to_owned())?;
+    batch.int("seq", &mut rows, |event, v| event.seq = v)?;
+    batch.parsed("kind", &mut rows, |event, v| Kind::parse(v).map(|kind| event.kind = kind))?;
+    batch.time("time", &mut rows, |event, v| event.time = v)?;
+    batch.time("end_time", &mut rows, |event, v| event.end_time = Some(v))?;
+    batch.time("received_at", &mut rows, |event, v| event.received_at = v)?;
+    batch.texts("sources", &mut rows, |event, v| Source::parse(v).map(|source| event.sources.push(source)))?;
+    batch.texts("fact_ids", &mut rows, |event, v| FactId::parse(v).map(|id| event.fact_ids.push(id)))?;
+    batch.parsed("joined", &mut rows, |event, v| Joined::parse(v).map(|joined| event.joined = joined))?;
+    batch.text("parent_event_id", &mut rows, |event, v| event.parent_event_id = Some(v.to_owned()))?;
+    batch.flag("synthetic", &mut rows, |event, v| event.synthetic = v)?;
+    batch.flag("inherited", &mut rows, |event, v| event.inherited = v)?;
+    Ok(rows)
+}
+
+/// The rows of a batch of a `sessions` file of a day.
+pub(super) fn sessions(batch: &Batch<'_>, date: i32) -> Result<Vec<Session>> {
+    let mut rows = vec![empty_session(date); batch.batch.num_rows()];
+    scalars!(batch, &mut rows, std::convert::identity::<&mut Session>;
+        text: user_email user_id user_account_id organization_id principal agent agent_version project git_branch
+            end_reason parent_session_id parent_relation;
+        int: input_tokens output_tokens cache_read_tokens cache_creation_tokens;
+        usd: cost_usd;
+        real: ;
+        flag: ;
+        time: ;
+    );
+    session_counts(batch, &mut rows)?;
+    session_lists(batch, &mut rows)?;
+    batch.text("session_id", &mut rows, |session, v| session.session_id = v.to_owned())?;
+    batch.time("start_time", &mut rows, |session, v| session.start_time = v)?;
+    batch.time("end_time", &mut rows, |session, v| session.end_time = v)?;
+    batch.time("received_at", &mut rows, |session, v| session.received_at = v)?;
+    batch.parsed("status", &mut rows, |session, v| Status::parse(v).map(|status| session.status = status))?;
+    batch.number::<Int32Type, _>("fold_version", &mut rows, |session, v| session.fold_version = v)?;
+    Ok(rows)
+}
+
+fn session_counts(batch: &Batch<'_>, rows: &mut [Session]) -> Result<()> {
+    batch.int("events", rows, |session, v| session.events = v)?;
+    batch.int("prompt_count", rows, |session, v| session.prompt_count = v)?;
+    batch.int("synthetic_prompt_count", rows, |session, v| session.synthetic_prompt_count = v)?;
+    batch.int("model_calls", rows, |session, v| session.model_calls = v)?;
+    batch.int("tool_calls", rows, |session, v| session.tool_calls = v)?;
+    batch.int("errors", rows, |session, v| session.errors = v)?;
+    batch.int("denials", rows, |session, v| session.denials = v)
+}
+
+fn session_lists(batch: &Batch<'_>, rows: &mut [Session]) -> Result<()> {
+    batch.texts("models", rows, |session, v| Some(session.models.push(v.to_owned())))?;
+    batch.texts("tools", rows, |session, v| Some(session.tools.push(v.to_owned())))?;
+    batch.texts("mcp_servers", rows, |session, v| Some(session.mcp_servers.push(v.to_owned())))?;
+    batch.texts("sources", rows, |session, v| Source::parse(v).map(|source| session.sources.push(source)))?;
+    batch.redactions(rows, |session| &mut session.redactions)?;
+    batch.list("skills", rows, |items, session, at| {
+        session.skills.push(SkillUse { name: items.text(0, at)?, version_hash: items.text(1, at) });
+        Some(())
+    })?;
+    batch.list("prompts", rows, |items, session, at| {
+        session.prompts.push(Prompt { time: items.time(0, at)?, text: items.text(1, at)? });
+        Some(())
+    })?;
+    batch.list("gaps", rows, |items, session, at| {
+        session.gaps.push(Gap { kind: items.text(0, at)?, detail: items.text(1, at)? });
+        Some(())
+    })
+}
+
+fn empty_fact() -> Fact {
+    Fact {
+        fact_id: FactId::default(),
+        session_id: None,
+        source: Source::Hook,
+        kind: Kind::Other,
+        name: String::new(),
+        sequence: None,
+        time: 0,
+        end_time: None,
+        received_at: 0,
+        writer: String::new(),
+        policy: String::new(),
+        columns: Columns::default(),
+    }
+}
+
+fn empty_event(date: i32) -> Event {
+    Event {
+        session_id: String::new(),
+        event_id: String::new(),
+        seq: 0,
+        kind: Kind::Other,
+        date,
+        time: 0,
+        end_time: None,
+        received_at: 0,
+        sources: Vec::new(),
+        fact_ids: Vec::new(),
+        joined: Joined::OneSided,
+        parent_event_id: None,
+        synthetic: false,
+        inherited: false,
+        columns: Columns::default(),
+    }
+}
+
+fn empty_session(date: i32) -> Session {
+    Session {
+        session_id: String::new(),
+        date,
+        user_email: None,
+        user_id: None,
+        user_account_id: None,
+        organization_id: None,
+        principal: None,
+        agent: None,
+        agent_version: None,
+        project: None,
+        git_branch: None,
+        start_time: 0,
+        end_time: 0,
+        received_at: 0,
+        status: Status::Running,
+        end_reason: None,
+        events: 0,
+        prompt_count: 0,
+        synthetic_prompt_count: 0,
+        model_calls: 0,
+        tool_calls: 0,
+        errors: 0,
+        denials: 0,
+        input_tokens: None,
+        output_tokens: None,
+        cache_read_tokens: None,
+        cache_creation_tokens: None,
+        cost_usd: None,
+        models: Vec::new(),
+        tools: Vec::new(),
+        mcp_servers: Vec::new(),
+        skills: Vec::new(),
+        prompts: Vec::new(),
+        sources: Vec::new(),
+        gaps: Vec::new(),
+        redactions: Vec::new(),
+        parent_session_id: None,
+        parent_relation: None,
+        fold_version: 0,
+    }
+}

@@ -1,0 +1,92 @@
+//! What can go wrong with a lake.
+
+use deltalake_core::DeltaTableError;
+
+/// Names places and versions, never content.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    #[error("'{url}' is no lake location: {reason}")]
+    Location { url: String, reason: String },
+    #[error("storage option '{key}' is not known for {url}")]
+    Option { url: String, key: String },
+    #[error("{path}: {source}")]
+    Store { path: String, source: object_store::Error },
+    #[error("the log of {table}: {source}")]
+    Log { table: String, source: Box<DeltaTableError> },
+    #[error("{table} needs a newer writer (Delta writer version {version}); this one knows up to 2")]
+    Protocol { table: String, version: i32 },
+    #[error("{table}: {path}, to be removed, is gone already")]
+    Conflict { table: String, path: String },
+    #[error("{table}: transaction '{id}' is at {present}, this change carries {ours}: another writer has taken over")]
+    Fenced { table: String, id: String, ours: i64, present: i64 },
+    #[error("{table}: no commit got through in {seconds} s, others were always faster")]
+    Contended { table: String, seconds: u64 },
+    #[error("{file}: {source}")]
+    Parquet { file: String, source: parquet::errors::ParquetError },
+    #[error("{file}: column '{column}' does not hold what the schema says")]
+    Column { file: String, column: String },
+    #[error("rows do not fit the schema: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
+    #[error("the lake's key (_sessionlake/keys/facts) is not 64 hex digits")]
+    BadKey,
+    #[error("the lake has tables but no key (_sessionlake/keys/facts)")]
+    NoKey,
+    #[error("{table}: {path} was uploaded more than an hour ago and may be cleaned away: write it again")]
+    Stale { table: String, path: String },
+    #[error("a task of the lake stopped: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl LakeError {
+    pub(super) fn store(path: impl ToString, source: object_store::Error) -> LakeError {
+        LakeError::Store { path: path.to_string(), source }
+    }
+
+    pub(super) fn log(table: &str, source: DeltaTableError) -> LakeError {
+        LakeError::Log { table: table.to_owned(), source: Box::new(source) }
+    }
+
+    /// Whether the same call may succeed later, without anybody changing the request: the store is away, refuses the
+    /// credentials (they may be rotated under us), is full, or others were faster.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            LakeError::Store { source, .. } => store_is_transient(source),
+            LakeError::Log { source, .. } => log_is_transient(source),
+            LakeError::Parquet { source, .. } => matches!(source, parquet::errors::ParquetError::External(_)),
+            LakeError::Contended { .. } | LakeError::Task(_) => true,
+            LakeError::Location { .. }
+            | LakeError::Option { .. }
+            | LakeError::Protocol { .. }
+            | LakeError::Conflict { .. }
+            | LakeError::Fenced { .. }
+            | LakeError::Column { .. }
+            | LakeError::Arrow(_)
+            | LakeError::BadKey
+            | LakeError::NoKey
+            | LakeError::Stale { .. } => false,
+        }
+    }
+}
+
+fn store_is_transient(error: &object_store::Error) -> bool {
+    use object_store::Error;
+    matches!(
+        error,
+        Error::Generic { .. }
+            | Error::JoinError { .. }
+            | Error::PermissionDenied { .. }
+            | Error::Unauthenticated { .. }
+    )
+}
+
+/// The kernel wraps the store's errors several times: the store's own error decides wherever it is in the chain.
+fn log_is_transient(error: &DeltaTableError) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(store) = error.downcast_ref::<object_store::Error>() {
+            return store_is_transient(store);
+        }
+        next = error.source();
+    }
+    matches!(error, DeltaTableError::ObjectStore { source } if store_is_transient(source))
+}

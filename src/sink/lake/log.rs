@@ -1,0 +1,234 @@
+//! Commits as JSON, and a table's state by replaying them.
+//!
+//! The first state is read by the library, which knows checkpoints and the protocol; from there on each commit is one
+//! small file that is applied as it comes, so that following a table costs what is new and not what is there.
+
+use std::collections::{BTreeMap, HashMap};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use chrono::{Days, NaiveDate};
+use deltalake_core::DeltaTableError;
+use deltalake_core::kernel::{Action, Add, CommitInfo, Remove, Transaction};
+use deltalake_core::logstore::get_actions;
+use serde_json::{Value, json};
+
+use super::layout::{delta_schema, logged_columns};
+use super::table::{Change, CommitChanges, TableFile, TableKind};
+
+/// The tag of an `Add` that lists the sessions in the file: base64 of sorted little-endian 64-bit keyed hashes.
+const SESSIONS_TAG: &str = "sessionlake.sessions";
+/// The newest writer protocol that we write by.
+pub(super) const WRITER_VERSION: i32 = 2;
+/// Where commits carry their own random name, by which a writer recognises its own after a lost reply.
+const OPERATION: &str = "operationId";
+
+/// Days that a partition's name can hold: years 1 to 9999.
+const DAYS: std::ops::RangeInclusive<i32> = -719_162..=2_932_896;
+
+/// A partition's day, within what a name can hold.
+pub(super) fn clamp_day(day: i32) -> i32 {
+    day.clamp(*DAYS.start(), *DAYS.end())
+}
+
+/// `YYYY-MM-DD`.
+pub(super) fn day_name(day: i32) -> String {
+    let day = clamp_day(day) - DAYS.start();
+    let first = NaiveDate::from_ymd_opt(1, 1, 1).unwrap_or_default();
+    let date = first.checked_add_days(Days::new(u64::from(day.unsigned_abs()))).unwrap_or(first);
+    date.format("%Y-%m-%d").to_string()
+}
+
+fn parse_day(name: &str) -> Option<i32> {
+    let date = NaiveDate::parse_from_str(name, "%Y-%m-%d").ok()?;
+    i32::try_from(date.signed_duration_since(NaiveDate::default()).num_days()).ok()
+}
+
+/// The first commit of a table: readers of version 1 and writers of version 2, which every Delta engine is.
+pub(super) fn creation(kind: TableKind, id: &str, now_ms: i64) -> Bytes {
+    let configuration = json!({
+        // Content must get no statistics from whoever rewrites files.
+        "delta.dataSkippingStatsColumns": logged_columns(kind),
+        "delta.logRetentionDuration": "interval 7 days",
+        "delta.deletedFileRetentionDuration": "interval 1 days",
+        "delta.checkpoint.writeStatsAsJson": "true",
+        // Cleaning and checkpoints belong to maintenance.
+        "delta.enableExpiredLogCleanup": "false",
+    });
+    let metadata = json!({"metaData": {
+        "id": id,
+        "name": kind.name(),
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": delta_schema(kind).to_string(),
+        "partitionColumns": [kind.partition()],
+        "configuration": configuration,
+        "createdTime": now_ms,
+    }});
+    let info = json!({"commitInfo": {"timestamp": now_ms, "operation": "CREATE TABLE", "engineInfo": engine()}});
+    let protocol = json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": WRITER_VERSION}});
+    lines(&[info, protocol, metadata])
+}
+
+fn engine() -> &'static str {
+    concat!("sessionlake/", env!("CARGO_PKG_VERSION"))
+}
+
+fn lines(actions: &[Value]) -> Bytes {
+    let lines: Vec<String> = actions.iter().map(Value::to_string).collect();
+    lines.join("\n").into()
+}
+
+/// A change as a commit's bytes. `operation` names the commit; `data_change`: rows differ, not only their files.
+pub(super) fn commit(kind: TableKind, change: &Change, data_change: bool, operation: &str, now_ms: i64) -> Bytes {
+    let mut actions = vec![Action::CommitInfo(info(change, data_change, operation, now_ms))];
+    actions.extend(change.transactions.iter().map(|(id, version)| {
+        Action::Txn(Transaction { app_id: id.clone(), version: *version, last_updated: Some(now_ms) })
+    }));
+    actions.extend(change.remove.iter().map(|file| Action::Remove(remove(kind, file, data_change, now_ms))));
+    actions.extend(change.add.iter().map(|new| {
+        Action::Add(Add {
+            path: new.file.path.clone(),
+            partition_values: partition(kind, &new.file),
+            size: i64::try_from(new.file.size).unwrap_or(i64::MAX),
+            modification_time: now_ms,
+            data_change,
+            stats: Some(new.stats.clone()),
+            tags: new.file.sessions.as_deref().map(tags),
+            ..Add::default()
+        })
+    }));
+    // Actions are structs with text keys: making JSON values of them does not fail.
+    let values: Vec<Value> = actions.iter().filter_map(|action| serde_json::to_value(action).ok()).collect();
+    lines(&values)
+}
+
+fn info(change: &Change, data_change: bool, operation: &str, now_ms: i64) -> CommitInfo {
+    let name = match (change.remove.is_empty(), data_change) {
+        (true, _) => "WRITE",
+        (false, true) => "UPDATE",
+        (false, false) => "OPTIMIZE",
+    };
+    CommitInfo {
+        timestamp: Some(now_ms),
+        operation: Some(name.to_owned()),
+        is_blind_append: Some(change.remove.is_empty()),
+        engine_info: Some(engine().to_owned()),
+        info: HashMap::from([(OPERATION.to_owned(), json!(operation))]),
+        ..CommitInfo::default()
+    }
+}
+
+fn partition(kind: TableKind, file: &TableFile) -> HashMap<String, Option<String>> {
+    HashMap::from([(kind.partition().to_owned(), Some(day_name(file.date)))])
+}
+
+fn remove(kind: TableKind, file: &TableFile, data_change: bool, now_ms: i64) -> Remove {
+    Remove {
+        path: file.path.clone(),
+        data_change,
+        deletion_timestamp: Some(now_ms),
+        extended_file_metadata: Some(true),
+        partition_values: Some(partition(kind, file)),
+        size: i64::try_from(file.size).ok(),
+        ..Remove::default()
+    }
+}
+
+fn tags(sessions: &[u64]) -> HashMap<String, Option<String>> {
+    let bytes: Vec<u8> = sessions.iter().flat_map(|tag| tag.to_le_bytes()).collect();
+    HashMap::from([(SESSIONS_TAG.to_owned(), Some(BASE64_STANDARD.encode(bytes)))])
+}
+
+fn sessions(tags: Option<&HashMap<String, Option<String>>>) -> Option<Vec<u64>> {
+    let text = tags?.get(SESSIONS_TAG)?.as_ref()?;
+    let bytes = BASE64_STANDARD.decode(text).ok()?;
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    rest.is_empty().then(|| chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect())
+}
+
+/// An `Add` as we keep it; `None` when its partition is no day.
+pub(super) fn table_file(kind: TableKind, add: &Add) -> Option<TableFile> {
+    let day = add.partition_values.get(kind.partition())?.as_deref()?;
+    Some(TableFile {
+        path: add.path.clone(),
+        size: u64::try_from(add.size).ok()?,
+        date: parse_day(day)?,
+        sessions: sessions(add.tags.as_ref()),
+    })
+}
+
+/// A parsed commit.
+pub(super) struct Commit {
+    actions: Vec<Action>,
+    version: i64,
+}
+
+impl Commit {
+    pub fn parse(version: i64, bytes: &Bytes) -> Result<Commit, DeltaTableError> {
+        Ok(Commit { actions: get_actions(version.unsigned_abs(), bytes)?, version })
+    }
+
+    /// Whether this is the commit that was written under this name.
+    pub fn is(&self, operation: &str) -> bool {
+        self.actions.iter().any(|action| match action {
+            Action::CommitInfo(info) => info.info.get(OPERATION).and_then(Value::as_str) == Some(operation),
+            _ => false,
+        })
+    }
+
+    pub fn changes(&self, kind: TableKind) -> Result<CommitChanges, DeltaTableError> {
+        let mut changes =
+            CommitChanges { version: self.version, added: Vec::new(), removed: Vec::new(), data_change: false };
+        for action in &self.actions {
+            match action {
+                Action::Add(add) => {
+                    changes.data_change |= add.data_change;
+                    changes.added.push(table_file(kind, add).ok_or_else(|| no_day(add))?);
+                }
+                Action::Remove(remove) => {
+                    changes.data_change |= remove.data_change;
+                    changes.removed.push(remove.path.clone());
+                }
+                _ => {}
+            }
+        }
+        Ok(changes)
+    }
+}
+
+pub(super) fn no_day(add: &Add) -> DeltaTableError {
+    DeltaTableError::Generic(format!("the partition of {} is no day", add.path))
+}
+
+/// A table at a version.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub version: i64,
+    pub writer_version: i32,
+    pub files: BTreeMap<String, TableFile>,
+    /// Application transactions seen since the first state was read, and those looked up in it (`None`: not there).
+    pub transactions: HashMap<String, Option<i64>>,
+}
+
+impl State {
+    /// Moves on by one commit.
+    pub fn apply(&mut self, kind: TableKind, commit: &Commit) -> Result<(), DeltaTableError> {
+        let changes = commit.changes(kind)?;
+        for path in &changes.removed {
+            self.files.remove(path);
+        }
+        self.files.extend(changes.added.into_iter().map(|file| (file.path.clone(), file)));
+        for action in &commit.actions {
+            match action {
+                Action::Txn(txn) => {
+                    self.transactions.insert(txn.app_id.clone(), Some(txn.version));
+                }
+                Action::Protocol(protocol) => self.writer_version = protocol.min_writer_version(),
+                _ => {}
+            }
+        }
+        self.version = commit.version;
+        Ok(())
+    }
+}

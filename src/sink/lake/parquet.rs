@@ -1,0 +1,117 @@
+//! Arrow to Parquet files.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
+use parquet::schema::types::ColumnPath;
+
+use super::error::LakeError;
+use super::layout::file_schema;
+use super::row::Row;
+use super::schema::Column;
+use super::table::TableKind;
+
+/// Measured: groups of 8,000 to 16,000 rows scan best.
+const GROUP_ROWS: usize = 16_000;
+/// Bytes of text after which a group ends before it has all its rows: bounds what a reader must hold of one group.
+const GROUP_BYTES: usize = 64 << 20;
+/// Rows from which on a file gets bloom filters. Smaller files are hot ones, of few sessions, that live for minutes:
+/// the session tags in the log choose among them without opening any, and a filter costs more than reading them.
+const BLOOM_ROWS: usize = 20_000;
+/// A filter that is wrong once in a hundred times takes 1.2 bytes a value.
+const BLOOM_FPP: f64 = 0.01;
+
+/// Cuts sorted rows into row groups.
+pub(super) fn groups<'r, 'a, R: Row>(rows: &'r [&'a R]) -> Vec<&'r [&'a R]> {
+    let (mut groups, mut start, mut bytes) = (Vec::new(), 0, 0);
+    for (at, row) in rows.iter().enumerate() {
+        let weight = row.weight();
+        if at > start && (at - start >= GROUP_ROWS || bytes + weight > GROUP_BYTES) {
+            groups.push(&rows[start..at]);
+            (start, bytes) = (at, 0);
+        }
+        bytes += weight;
+    }
+    if start < rows.len() {
+        groups.push(&rows[start..]);
+    }
+    groups
+}
+
+/// A file being written to memory, one row group after the other. Compression is CPU work: it runs on the threads for
+/// blocking work.
+pub(super) struct FileWriter {
+    writer: ArrowWriter<Vec<u8>>,
+    name: Arc<str>,
+}
+
+impl FileWriter {
+    /// `rows`: how many there will be.
+    pub fn new(name: &str, kind: TableKind, rows: usize) -> Result<FileWriter, LakeError> {
+        let name: Arc<str> = name.into();
+        let properties = properties(kind, rows).map_err(|e| failed(&name, e))?;
+        let writer =
+            ArrowWriter::try_new(Vec::new(), file_schema(kind), Some(properties)).map_err(|e| failed(&name, e))?;
+        Ok(FileWriter { writer, name })
+    }
+
+    /// Writes a row group.
+    pub async fn group(mut self, batch: RecordBatch) -> Result<FileWriter, LakeError> {
+        tokio::task::spawn_blocking(move || {
+            let written = self.writer.write(&batch).and_then(|()| self.writer.flush());
+            written.map_err(|e| failed(&self.name, e))?;
+            Ok(self)
+        })
+        .await?
+    }
+
+    /// The file's bytes.
+    pub fn finish(self) -> Result<Vec<u8>, LakeError> {
+        self.writer.into_inner().map_err(|e| failed(&self.name, e))
+    }
+}
+
+fn failed(name: &str, source: ParquetError) -> LakeError {
+    LakeError::Parquet { file: name.to_owned(), source }
+}
+
+fn properties(kind: TableKind, rows: usize) -> Result<WriterProperties, ParquetError> {
+    let mut builder = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_created_by(concat!("sessionlake ", env!("CARGO_PKG_VERSION")).to_owned());
+    let leaves = ArrowSchemaConverter::new().convert(&file_schema(kind))?;
+    for leaf in leaves.columns() {
+        let root = leaf.path().parts().first().map(String::as_str).unwrap_or_default();
+        if let Some(column) = kind.columns().find(|column| column.name == root) {
+            builder = column_properties(builder, column, leaf.path().clone(), rows);
+        }
+    }
+    Ok(builder.build())
+}
+
+fn column_properties(
+    builder: WriterPropertiesBuilder,
+    column: &Column,
+    leaf: ColumnPath,
+    rows: usize,
+) -> WriterPropertiesBuilder {
+    if column.is_content() {
+        // Statistics would carry the first bytes of prompts and results in the clear, beside the compressed pages.
+        return builder
+            .set_column_statistics_enabled(leaf.clone(), EnabledStatistics::None)
+            .set_column_dictionary_enabled(leaf, false);
+    }
+    if column.has_bloom() && rows > BLOOM_ROWS {
+        return builder
+            .set_column_bloom_filter_enabled(leaf.clone(), true)
+            .set_column_bloom_filter_fpp(leaf.clone(), BLOOM_FPP)
+            .set_column_bloom_filter_max_ndv(leaf, GROUP_ROWS as u64);
+    }
+    builder
+}

@@ -1,0 +1,130 @@
+//! Parquet files to rows.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::datatypes::DataType;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::{FutureExt, TryFutureExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderOptions, RowFilter};
+use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+
+use super::decode::Batch;
+use super::error::LakeError;
+use super::row::Row;
+use super::store::Store;
+use super::table::TableFile;
+
+const SESSION: &str = "session_id";
+/// Covers the footer of almost every file, so that opening one is a single read.
+const FOOTER_HINT: usize = 64 << 10;
+/// Rows decoded at a time.
+const BATCH_ROWS: usize = 2048;
+
+type Reader = ParquetRecordBatchStreamBuilder<Ranges>;
+
+/// A file as ranges of bytes.
+struct Ranges {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    size: u64,
+}
+
+fn external(error: object_store::Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
+}
+
+impl AsyncFileReader for Ranges {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
+        self.store.get_range(&self.path, range).map_err(external).boxed()
+    }
+
+    /// The store joins ranges that lie close to each other into one request.
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
+        async move { self.store.get_ranges(&self.path, &ranges).await.map_err(external) }.boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
+        let size = self.size;
+        let metadata =
+            ParquetMetaDataReader::new().with_arrow_reader_options(options).with_prefetch_hint(Some(FOOTER_HINT));
+        async move { metadata.load_and_finish(self, size).await.map(Arc::new) }.boxed()
+    }
+}
+
+/// The rows of a file; with `sessions`, only theirs. Decoding is CPU work: it runs on the threads for blocking work,
+/// which ask the runtime for the bytes they need.
+pub(super) async fn read<R: Row + 'static>(
+    store: &Store,
+    path: Path,
+    file: &TableFile,
+    sessions: Option<&HashSet<String>>,
+) -> Result<Vec<R>, LakeError> {
+    let reader = Ranges { store: store.root.clone(), path: path.clone(), size: file.size };
+    let (sessions, date) = (sessions.cloned().map(Arc::new), file.date);
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || runtime.block_on(rows(reader, path, date, sessions))).await?
+}
+
+async fn rows<R: Row>(
+    reader: Ranges,
+    path: Path,
+    date: i32,
+    sessions: Option<Arc<HashSet<String>>>,
+) -> Result<Vec<R>, LakeError> {
+    let failed = |source| LakeError::Parquet { file: path.to_string(), source };
+    let mut builder = Reader::new(reader).await.map_err(failed)?.with_batch_size(BATCH_ROWS);
+    if let Some(sessions) = sessions {
+        builder = only(builder, sessions).map_err(failed)?;
+    }
+    let mut batches = builder.build().map_err(failed)?;
+    let mut rows = Vec::new();
+    while let Some(batch) = batches.try_next().await.map_err(failed)? {
+        rows.extend(R::decode(&Batch::new(path.as_ref(), R::KIND, &batch)?, date)?);
+    }
+    Ok(rows)
+}
+
+/// Leaves out row groups whose range of session ids holds none of `sessions`, and decodes the other columns of the
+/// rest only where the session matches.
+fn only(builder: Reader, sessions: Arc<HashSet<String>>) -> Result<Reader, ParquetError> {
+    let groups = candidates(&builder, &sessions)?;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), [SESSION]);
+    let wanted = ArrowPredicateFn::new(mask, move |batch: RecordBatch| {
+        let ids = arrow::compute::cast(batch.column(0), &DataType::Utf8)?;
+        Ok(ids
+            .as_string::<i32>()
+            .iter()
+            .map(|id| Some(id.is_some_and(|id| sessions.contains(id))))
+            .collect::<BooleanArray>())
+    });
+    Ok(builder.with_row_groups(groups).with_row_filter(RowFilter::new(vec![Box::new(wanted)])))
+}
+
+fn candidates(builder: &Reader, sessions: &HashSet<String>) -> Result<Vec<usize>, ParquetError> {
+    let metadata = builder.metadata().row_groups();
+    let ranges = StatisticsConverter::try_new(SESSION, builder.schema(), builder.parquet_schema())?;
+    let (low, high) = (ranges.row_group_mins(metadata)?, ranges.row_group_maxes(metadata)?);
+    let (Some(low), Some(high)) = (low.as_string_opt::<i32>(), high.as_string_opt::<i32>()) else {
+        return Ok((0..metadata.len()).collect());
+    };
+    // Cut statistics are still bounds: a minimum is cut, a maximum is cut and raised.
+    let may_hold = |group: &usize| {
+        low.is_null(*group)
+            || high.is_null(*group)
+            || sessions.iter().any(|id| (low.value(*group)..=high.value(*group)).contains(&id.as_str()))
+    };
+    Ok((0..metadata.len()).filter(may_hold).collect())
+}

@@ -1,0 +1,74 @@
+//! Facts to `events` and `sessions`.
+//!
+//! One task per process computes the rows of sessions that ended, fell idle, or run, and replaces what stood there.
+//! It is the only writer of `events` and `sessions`, and the only one that removes files, one commit after the other
+//! in each workspace.
+//!
+//! A round commits `events`, then `sessions`; the latter carries the transaction `("seal", facts version)`, which says
+//! that every session touched up to that version is stored, or stored as running. So a restart scans the facts after
+//! it, folds what is stored as running once more, and repeats at most one round, with the same result.
+
+mod driver;
+mod folding;
+mod index;
+mod live;
+mod rewrite;
+mod workspace;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use self::driver::Sealer;
+pub use self::live::Timing;
+use crate::enrich::fold::{Folded, fold};
+use crate::model::{Fact, Workspace};
+
+/// The facts of a session to its rows: session id, facts, whether its time is over.
+pub type Fold = fn(&str, &[Fact], bool) -> Folded;
+
+/// Called after each round.
+pub type Observe = Arc<dyn Fn(&Report) + Send + Sync>;
+
+/// How sessions are sealed.
+#[derive(Clone, Debug)]
+pub struct SealOptions {
+    pub timing: Timing,
+    /// Sessions in one round at most. Default 512.
+    pub round_sessions: usize,
+    /// Memory that a round's facts may take, bytes, about; one session may take more. Default 64 MiB.
+    pub round_bytes: usize,
+    pub fold: Fold,
+}
+
+impl Default for SealOptions {
+    fn default() -> SealOptions {
+        SealOptions { timing: Timing::default(), round_sessions: 512, round_bytes: 64 << 20, fold }
+    }
+}
+
+/// What a round did, or that it failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Sessions stored as ended.
+    pub ended: usize,
+    /// Sessions stored as running.
+    pub provisional: usize,
+    /// Sessions that the fold panicked on.
+    pub poisoned: usize,
+    /// The lake could not be read or written; everything is tried again.
+    pub failed: bool,
+    /// From the receipt of each session's end until its row could be read, microseconds.
+    pub end_to_visible: Vec<i64>,
+}
+
+/// Versions of a workspace's `facts`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The ends of sessions up to this version are stored, with late facts.
+    pub ends: i64,
+    /// Everything up to this version is stored.
+    pub all: i64,
+}
+
+/// How far each workspace is sealed.
+pub type Sealed = BTreeMap<Workspace, Progress>;

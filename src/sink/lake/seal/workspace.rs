@@ -1,0 +1,311 @@
+//! Sealing of one workspace: which facts are new, whose sessions are due, and one round of replacing their rows.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use super::folding::{FoldedSession, Gathered, fold_all};
+use super::index::{Added, FileIndex};
+use super::live::{Due, Now, Sessions, touches};
+use super::rewrite::{RUNNING_PER_FILE, Rows, rewrite};
+use super::{Progress, Report, SealOptions};
+use crate::enrich::fold::Folded;
+use crate::model::{Event, Fact, LakeKey, Session, Status, Workspace};
+use crate::sink::lake::{Lake, LakeError, Table, TableFile, TableKind, weight};
+
+/// The application transaction of `sessions` that says up to which `facts` version sealing has come.
+pub const TRANSACTION: &str = "seal";
+
+/// Fact files read at the same time: on S3 a read is mostly waiting.
+const READS: usize = 8;
+
+/// Scanning stops while that many sessions are due: what is known of them stays small, and the newest ends are not
+/// kept waiting by a long backlog.
+const BACKLOG: usize = 4096;
+
+/// A workspace's tables with what sealing knows of them. Holds ids, times and file names, no content; lost without
+/// harm, because [`WorkspaceSealer::open`] finds it again in the tables.
+pub struct WorkspaceSealer {
+    facts: Table,
+    events: Table,
+    sessions: Table,
+    fact_files: FileIndex,
+    event_files: FileIndex,
+    session_files: FileIndex,
+    /// Files whose sessions are not known yet, in order of version.
+    unscanned: VecDeque<Added>,
+    /// The `facts` version up to which files were scanned.
+    scanned: i64,
+    /// The version that the stored transaction says.
+    recorded: i64,
+    live: Sessions,
+    options: SealOptions,
+    /// Sessions in the next round: halved when one took too much memory, doubled when one went well.
+    limit: usize,
+}
+
+/// The facts of a round.
+struct Gathering<'a> {
+    /// The sessions whose facts are complete in it.
+    sessions: &'a [Due],
+    facts: HashMap<String, Vec<Fact>>,
+    bytes: usize,
+}
+
+impl<'a> Gathering<'a> {
+    fn new(sessions: &'a [Due]) -> Gathering<'a> {
+        let facts = sessions.iter().map(|due| (due.session.clone(), Vec::new())).collect();
+        Gathering { sessions, facts, bytes: 0 }
+    }
+
+    /// Facts of other sessions are dropped.
+    fn add(&mut self, facts: Vec<Fact>) {
+        for fact in facts {
+            let list = fact.session_id.as_deref().and_then(|session| self.facts.get_mut(session));
+            if let Some(list) = list {
+                self.bytes += weight::fact(&fact);
+                list.push(fact);
+            }
+        }
+    }
+
+    fn halve(&mut self) {
+        let (kept, left) = self.sessions.split_at(self.sessions.len() / 2);
+        for facts in left.iter().filter_map(|due| self.facts.remove(&due.session)) {
+            self.bytes -= facts.iter().map(weight::fact).sum::<usize>();
+        }
+        self.sessions = kept;
+    }
+}
+
+impl WorkspaceSealer {
+    /// Opens the tables and picks up where sealing stopped: facts after the stored transaction are new, and sessions
+    /// stored as running are due.
+    pub async fn open(
+        lake: &Lake,
+        key: &LakeKey,
+        workspace: &Workspace,
+        options: &SealOptions,
+        now: Now,
+    ) -> Result<WorkspaceSealer, LakeError> {
+        let facts = lake.table(workspace, TableKind::Facts, key).await?;
+        let events = lake.table(workspace, TableKind::Events, key).await?;
+        let mut sessions = lake.table(workspace, TableKind::Sessions, key).await?;
+        let recorded = sessions.transaction_version(TRANSACTION).await?.unwrap_or(-1);
+        // A version beyond the table's is another table's: `facts` was made anew.
+        let known = if recorded > facts.version() { -1 } else { recorded };
+        let mut sealer = WorkspaceSealer {
+            fact_files: FileIndex::load(&facts).await?,
+            event_files: FileIndex::load(&events).await?,
+            session_files: FileIndex::load(&sessions).await?,
+            unscanned: FileIndex::at(known).advance(&facts).await?.into(),
+            scanned: known,
+            recorded,
+            live: Sessions::new(options.timing),
+            options: options.clone(),
+            limit: options.round_sessions,
+            facts,
+            events,
+            sessions,
+        };
+        sealer.resume(now).await?;
+        Ok(sealer)
+    }
+
+    /// Follows the sessions stored as running. Only small files can hold them, see [`RUNNING_PER_FILE`].
+    async fn resume(&mut self, now: Now) -> Result<(), LakeError> {
+        let small = |file: &&Arc<TableFile>| file.sessions.as_ref().is_some_and(|s| s.len() <= RUNNING_PER_FILE);
+        let files: Vec<_> = self.session_files.files().filter(small).cloned().collect();
+        let table = &self.sessions;
+        let mut reads = futures::stream::iter(files)
+            .map(|file| async move { table.read_sessions(&file, None).await })
+            .buffer_unordered(READS);
+        while let Some(sessions) = reads.next().await {
+            for session in sessions?.into_iter().filter(|session| session.status == Status::Running) {
+                self.live.resume(session.session_id, self.recorded + 1, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves to the newest version of the tables.
+    pub async fn catch_up(&mut self) -> Result<(), LakeError> {
+        self.facts.refresh().await?;
+        self.unscanned.extend(self.fact_files.advance(&self.facts).await?);
+        self.events.refresh().await?;
+        self.event_files.advance(&self.events).await?;
+        // After a failed commit nobody knows whether it landed, and with it the transaction.
+        self.recorded = self.sessions.transaction_version(TRANSACTION).await?.unwrap_or(-1);
+        self.session_files.advance(&self.sessions).await?;
+        Ok(())
+    }
+
+    /// Learns which sessions new files speak of.
+    pub async fn scan(&mut self, now: Now) -> Result<(), LakeError> {
+        while let Some(Added { version, file }) = self.unscanned.front() {
+            if self.live.due_count(now) >= BACKLOG {
+                return Ok(());
+            }
+            let facts = self.facts.read_facts(file, None).await?;
+            for (session, touch) in touches(&facts) {
+                self.live.touch(session, *version, touch, now);
+            }
+            self.scanned = self.scanned.max(*version - 1);
+            self.unscanned.pop_front();
+        }
+        self.scanned = self.scanned.max(self.fact_files.version());
+        self.live.prune(now);
+        Ok(())
+    }
+
+    /// When something is to be done here (mono); `None`: not before new facts come.
+    pub fn next_due(&self) -> Option<i64> {
+        if self.unscanned.is_empty() { self.live.next_due() } else { Some(i64::MIN) }
+    }
+
+    /// `true` while the end of a session waits to be stored.
+    pub fn has_ends(&self) -> bool {
+        !self.unscanned.is_empty() || self.live.sealed_through(self.scanned).0 < self.scanned
+    }
+
+    pub fn progress(&self) -> Progress {
+        let (ends, all) = self.live.sealed_through(self.scanned);
+        Progress { ends, all }
+    }
+
+    /// Seals sessions that are due, as many as one round takes; `None` when there are none. After an error nothing
+    /// is lost: they are still due.
+    pub async fn round(&mut self, now: Now) -> Result<Option<Report>, LakeError> {
+        let due = self.live.due(now, self.limit);
+        if due.is_empty() {
+            return Ok(None);
+        }
+        let mut gathered = Vec::with_capacity(due.len());
+        for (session, facts) in self.gather(&due).await?.facts {
+            match facts.iter().map(|fact| fact.received_at).max() {
+                Some(received_at) => {
+                    let idle = self.live.is_idle(&session, received_at, now);
+                    gathered.push(Gathered { session, facts, idle });
+                }
+                // Expired or erased since: its rows, if there are any, are not ours to take away.
+                None => self.live.forget(&session),
+            }
+        }
+        let folded = fold_all(gathered, self.options.fold).await;
+        let report = self.store(folded, now).await?;
+        self.limit = (self.limit * 2).min(self.options.round_sessions);
+        Ok(Some(report))
+    }
+
+    /// Reads the facts of `due`. Where they take too much memory, the later half of the sessions is left for another
+    /// round, as often as it takes.
+    async fn gather<'a>(&mut self, due: &'a [Due]) -> Result<Gathering<'a>, LakeError> {
+        let mut gathering = Gathering::new(due);
+        let wanted = gathering.facts.keys().cloned().collect::<HashSet<String>>();
+        let files = self.fact_files.holding(wanted.iter().map(|session| self.facts.session_tag(session)));
+        let (table, wanted) = (&self.facts, &wanted);
+        let mut reads = futures::stream::iter(files)
+            .map(|file| async move { table.read_facts(&file, Some(wanted)).await })
+            .buffer_unordered(READS);
+        while let Some(facts) = reads.next().await {
+            gathering.add(facts?);
+            while gathering.bytes > self.options.round_bytes && gathering.sessions.len() > 1 {
+                gathering.halve();
+            }
+        }
+        drop(reads);
+        let kept = gathering.sessions.len();
+        if kept < due.len() {
+            self.limit = kept.div_ceil(2);
+        }
+        Ok(gathering)
+    }
+
+    /// Replaces the rows: `events` first, so that a row in `sessions` never lacks its events.
+    async fn store(&mut self, folded: Vec<FoldedSession>, now: Now) -> Result<Report, LakeError> {
+        let outcome = Outcome::from(folded);
+        let names: HashSet<String> = outcome.sealed.iter().map(|(session, _)| session.clone()).collect();
+        if !names.is_empty() {
+            self.replace_events(&names, outcome.events).await?;
+            self.replace_sessions(&names, outcome.sessions).await?;
+        }
+        outcome.poisoned.iter().for_each(|session| self.live.forget(session));
+        Ok(self.settle(&outcome.sealed, outcome.poisoned.len(), now))
+    }
+
+    async fn replace_events(&mut self, names: &HashSet<String>, rows: Rows<Event>) -> Result<(), LakeError> {
+        let is_running = |session: &str| self.live.is_stored_running(session);
+        let change = rewrite(&self.events, &self.event_files, names, rows, &is_running).await?;
+        if !change.add.is_empty() || !change.remove.is_empty() {
+            self.events.commit(change).await?;
+        }
+        self.event_files.advance(&self.events).await?;
+        Ok(())
+    }
+
+    async fn replace_sessions(&mut self, names: &HashSet<String>, rows: Rows<Session>) -> Result<(), LakeError> {
+        let is_running = |session: &str| self.live.is_stored_running(session);
+        let mut change = rewrite(&self.sessions, &self.session_files, names, rows, &is_running).await?;
+        let through = self.live.durable_through(self.scanned, names);
+        // The transaction is left out when it says nothing new: a commit whose transaction is there counts as landed.
+        if through > self.recorded {
+            change.transactions.push((TRANSACTION.to_owned(), through));
+        }
+        self.sessions.commit(change).await?;
+        self.recorded = self.recorded.max(through);
+        self.session_files.advance(&self.sessions).await?;
+        Ok(())
+    }
+
+    fn settle(&mut self, sealed: &[(String, Status)], poisoned: usize, now: Now) -> Report {
+        let mut report = Report { poisoned, ..Report::default() };
+        for (session, status) in sealed {
+            match status {
+                Status::Running => report.provisional += 1,
+                Status::Ended => report.ended += 1,
+            }
+            report.end_to_visible.extend(self.live.stored(session, *status, now));
+        }
+        report
+    }
+}
+
+/// What a round's folds came to.
+#[derive(Default)]
+struct Outcome {
+    sealed: Vec<(String, Status)>,
+    poisoned: Vec<String>,
+    events: Rows<Event>,
+    sessions: Rows<Session>,
+}
+
+impl From<Vec<FoldedSession>> for Outcome {
+    fn from(folded: Vec<FoldedSession>) -> Outcome {
+        let mut outcome = Outcome::default();
+        for FoldedSession { session, folded } in folded {
+            match folded {
+                Some(folded) => outcome.add(session, folded),
+                None => outcome.poisoned.push(session),
+            }
+        }
+        outcome
+    }
+}
+
+impl Outcome {
+    fn add(&mut self, session: String, folded: Folded) {
+        let status = folded.session.status;
+        self.sealed.push((session, status));
+        let (events, sessions) = match status {
+            Status::Running => (&mut self.events.running, &mut self.sessions.running),
+            Status::Ended => (&mut self.events.settled, &mut self.sessions.settled),
+        };
+        events.extend(folded.events);
+        sessions.push(folded.session);
+    }
+}
+
+#[cfg(test)]
+#[path = "workspace_tests.rs"]
+mod tests;

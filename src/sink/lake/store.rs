@@ -1,0 +1,172 @@
+//! Where a lake's bytes are: a directory, or a prefix of an S3 bucket.
+
+use std::path::{Path as FsPath, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::path::Path;
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig};
+use url::Url;
+
+use super::error::LakeError;
+use super::local::{SyncedLocal, create_dirs};
+
+/// Where the lake is.
+#[derive(Clone, Debug, Default)]
+pub struct LakeOptions {
+    /// A directory, `file:///...` or `s3://bucket/prefix`.
+    pub url: String,
+    /// For `s3://`: `endpoint`, `region`, `access_key_id`, `secret_access_key`, `session_token`,
+    /// `virtual_hosted_style_request`, `allow_http`. What is not given comes from the usual AWS variables.
+    pub storage: Vec<(String, String)>,
+}
+
+/// How long the store's own retries go on before an error surfaces: the callers above retry for ever, with their own
+/// back-off, and want to report and to look transactions up in between.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// An object store and the lake's place in it. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Store {
+    /// Rooted at the bucket, or at `/`.
+    pub root: Arc<dyn ObjectStore>,
+    /// The same store, when it is a local one.
+    local: Option<Arc<SyncedLocal>>,
+    /// The lake's prefix below the root.
+    pub base: Path,
+    /// The lake's URL, ending in `/`.
+    pub url: Url,
+}
+
+impl Store {
+    pub fn open(options: &LakeOptions) -> Result<Store, LakeError> {
+        match Url::parse(&options.url) {
+            Ok(url) if url.scheme() == "s3" => open_s3(options, url),
+            Ok(url) if url.scheme() == "file" => {
+                let dir = url.to_file_path().map_err(|()| location(&options.url, "not a local path"))?;
+                open_dir(&options.url, dir)
+            }
+            Ok(url) if options.url.contains("://") => {
+                Err(location(&options.url, &format!("scheme '{}' is not one of file, s3", url.scheme())))
+            }
+            _ if options.url.is_empty() => Err(location("", "empty")),
+            _ => open_dir(&options.url, PathBuf::from(&options.url)),
+        }
+    }
+
+    /// A path below the lake.
+    pub fn path(&self, relative: &str) -> Path {
+        relative.split('/').filter(|part| !part.is_empty()).fold(self.base.clone(), |path, part| path.join(part))
+    }
+
+    /// The bytes of a file, or `None` when there is no such file.
+    pub async fn read(&self, path: &Path) -> Result<Option<Bytes>, LakeError> {
+        let read = async { self.root.get(path).await?.bytes().await };
+        match read.await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(LakeError::store(path, e)),
+        }
+    }
+
+    pub async fn exists(&self, path: &Path) -> Result<bool, LakeError> {
+        match self.root.head(path).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(e) => Err(LakeError::store(path, e)),
+        }
+    }
+
+    /// Writes a file unless there is one already; says whether it did.
+    ///
+    /// After an error the file may be there all the same (a timed-out request that landed).
+    pub async fn create(&self, path: &Path, bytes: Bytes) -> Result<bool, LakeError> {
+        match self.root.put_opts(path, PutPayload::from(bytes), PutMode::Create.into()).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(e) => Err(LakeError::store(path, e)),
+        }
+    }
+
+    /// Writes a file under a name that nobody else uses: writing it twice does no harm.
+    pub async fn put(&self, path: &Path, bytes: Bytes) -> Result<(), LakeError> {
+        self.root.put(path, PutPayload::from(bytes)).await.map(|_| ()).map_err(|e| LakeError::store(path, e))
+    }
+
+    /// Makes the names in a file's directory durable, whoever gave them; stores other than directories do by themselves.
+    pub async fn settle(&self, path: &Path) -> Result<(), LakeError> {
+        let Some(local) = self.local.clone() else { return Ok(()) };
+        local.sync_directory_of(path).await.map_err(|e| LakeError::store(path, e))
+    }
+
+    /// Whether any file lies below a path.
+    pub async fn any(&self, path: &Path) -> Result<bool, LakeError> {
+        let first = self.root.list(Some(path)).next().await;
+        first.transpose().map(|found| found.is_some()).map_err(|e| LakeError::store(path, e))
+    }
+
+    /// The names directly below a path that have something below them.
+    pub async fn prefixes(&self, path: &Path) -> Result<Vec<String>, LakeError> {
+        let listed = self.root.list_with_delimiter(Some(path)).await.map_err(|e| LakeError::store(path, e))?;
+        Ok(listed.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect())
+    }
+}
+
+fn location(url: &str, reason: &str) -> LakeError {
+    LakeError::Location { url: url.to_owned(), reason: reason.to_owned() }
+}
+
+fn open_dir(given: &str, dir: PathBuf) -> Result<Store, LakeError> {
+    let failed = |e: std::io::Error| location(given, &e.to_string());
+    let dir = std::path::absolute(dir).map_err(failed)?;
+    create_dirs(&dir).map_err(failed)?;
+    let dir = FsPath::canonicalize(&dir).map_err(failed)?;
+    let base = Path::from_absolute_path(&dir).map_err(|e| location(given, &e.to_string()))?;
+    let url = Url::from_directory_path(&dir).map_err(|()| location(given, "not an absolute path"))?;
+    let local = Arc::new(SyncedLocal::new());
+    Ok(Store { root: local.clone(), local: Some(local), base, url })
+}
+
+fn open_s3(options: &LakeOptions, mut url: Url) -> Result<Store, LakeError> {
+    let bucket = url.host_str().ok_or_else(|| location(&options.url, "no bucket"))?.to_owned();
+    let base = Path::from_url_path(url.path()).map_err(|e| location(&options.url, &e.to_string()))?;
+    url.set_path(&format!("/{base}/").replace("//", "/"));
+    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry());
+    let mut client = ClientOptions::new()
+        .with_connect_timeout(Duration::from_secs(5))
+        // A put of one batch is at most about 64 MiB.
+        .with_timeout(Duration::from_secs(60));
+    let mut endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint).is_some();
+    let mut hosted = builder.get_config_value(&AmazonS3ConfigKey::VirtualHostedStyleRequest);
+    let mut http = builder.get_config_value(&AmazonS3ConfigKey::Client(object_store::ClientConfigKey::AllowHttp));
+    for (key, value) in &options.storage {
+        let unknown = || LakeError::Option { url: options.url.clone(), key: key.clone() };
+        match key.as_str() {
+            "endpoint" => endpoint = true,
+            "virtual_hosted_style_request" => hosted = Some(value.clone()),
+            "allow_http" => http = Some(value.clone()),
+            _ => {}
+        }
+        if key != "allow_http" {
+            builder = builder.with_config(key.parse().map_err(|_| unknown())?, value);
+        }
+    }
+    if http.is_some_and(|value| value == "true" || value == "1") {
+        client = client.with_allow_http(true);
+    }
+    if endpoint && hosted.is_none() {
+        // Stores other than AWS's are reached by path: their host name has no wildcard for buckets.
+        builder = builder.with_virtual_hosted_style_request(false);
+    }
+    let store = builder.with_client_options(client).build().map_err(|e| location(&options.url, &e.to_string()))?;
+    Ok(Store { root: Arc::new(store), local: None, base, url })
+}
+
+fn retry() -> RetryConfig {
+    let backoff =
+        BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(5), base: 2.0 };
+    RetryConfig { backoff, max_retries: 10, retry_timeout: RETRY_TIMEOUT }
+}

@@ -1,0 +1,301 @@
+//! The tables from outside: what is written is there, once, for every handle.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::samples::{self, CANARY, DAY};
+use super::{Change, Lake, LakeError, LakeOptions, NewFile, Table, TableFile, TableKind};
+use crate::clock::Clock;
+use crate::model::{Fact, LakeKey, Workspace};
+
+const KEY: [u8; 32] = [7; 32];
+
+async fn open(options: &LakeOptions) -> (Lake, LakeKey) {
+    let lake = Lake::open(options).await.unwrap();
+    let key = lake.key(KEY).await.unwrap();
+    (lake, key)
+}
+
+fn at(dir: &Path) -> LakeOptions {
+    LakeOptions { url: dir.join("lake").to_str().unwrap().to_owned(), storage: Vec::new() }
+}
+
+async fn table(options: &LakeOptions, kind: TableKind) -> Table {
+    let (lake, key) = open(options).await;
+    lake.table(&Workspace::default(), kind, &key).await.unwrap()
+}
+
+fn added(add: Vec<NewFile>) -> Change {
+    Change { add, ..Change::default() }
+}
+
+fn with_transaction(add: Vec<NewFile>, id: &str, version: i64) -> Change {
+    Change { add, transactions: vec![(id.to_owned(), version)], ..Change::default() }
+}
+
+fn replaced(remove: &[TableFile], add: Vec<NewFile>) -> Change {
+    Change { add, remove: remove.to_vec(), ..Change::default() }
+}
+
+async fn append(table: &mut Table, facts: &[Fact]) -> i64 {
+    let files = table.write_facts(facts).await.unwrap();
+    table.commit(added(files)).await.unwrap()
+}
+
+async fn all_facts(table: &Table) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    for file in table.files().await.unwrap() {
+        facts.extend(table.read_facts(&file, None).await.unwrap());
+    }
+    facts.sort_by_key(|fact| fact.fact_id);
+    facts
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+#[tokio::test]
+async fn every_column_comes_back_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut table = table(&at(dir.path()), TableKind::Facts).await;
+    let facts = vec![samples::fact("s1", 1), samples::fact("s2", 2), samples::bare_fact(3)];
+    append(&mut table, &facts).await;
+    assert_eq!(all_facts(&table).await, facts);
+}
+
+#[tokio::test]
+async fn events_and_sessions_come_back_as_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let events = vec![samples::event("s1", 0), samples::bare_event("s1", 1)];
+    let mut other_day = samples::event("s2", 0);
+    other_day.date = DAY + 1;
+    let table_of_events = table(&at(dir.path()), TableKind::Events).await;
+    let written =
+        table_of_events.write_events(&[events[1].clone(), other_day.clone(), events[0].clone()]).await.unwrap();
+    assert_eq!(written.len(), 2);
+    assert_eq!(table_of_events.read_events(&written[0].file, None).await.unwrap(), events);
+    assert_eq!(table_of_events.read_events(&written[1].file, None).await.unwrap(), [other_day]);
+
+    let sessions = vec![samples::session("s1"), samples::bare_session("s2")];
+    let table_of_sessions = table(&at(dir.path()), TableKind::Sessions).await;
+    let written = table_of_sessions.write_sessions(&sessions).await.unwrap();
+    assert_eq!(table_of_sessions.read_sessions(&written[0].file, None).await.unwrap(), sessions);
+}
+
+#[tokio::test]
+async fn a_reopened_table_has_files_tags_and_transactions() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = table(&at(dir.path()), TableKind::Facts).await;
+    let files = first.write_facts(&[samples::fact("s1", 1), samples::bare_fact(2)]).await.unwrap();
+    first.commit(with_transaction(files, "journal-1", 5)).await.unwrap();
+
+    let mut second = table(&at(dir.path()), TableKind::Facts).await;
+    assert_eq!(second.version(), 1);
+    assert_eq!(second.files().await.unwrap(), first.files().await.unwrap());
+    assert_eq!(second.files().await.unwrap()[0].sessions, Some(vec![second.session_tag("s1")]));
+    assert_eq!(second.transaction_version("journal-1").await.unwrap(), Some(5));
+    assert_eq!(second.transaction_version("journal-2").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_replacement_is_seen_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = table(&at(dir.path()), TableKind::Facts).await;
+    append(&mut writer, &[samples::fact("s1", 1)]).await;
+    append(&mut writer, &[samples::fact("s1", 2)]).await;
+    let mut reader = table(&at(dir.path()), TableKind::Facts).await;
+    let old = writer.files().await.unwrap();
+    let merged = writer.write_facts(&[samples::fact("s1", 1), samples::fact("s1", 2)]).await.unwrap();
+    let version = writer.commit_rearranged(replaced(&old, merged.clone())).await.unwrap();
+
+    assert_eq!(all_facts(&reader).await.len(), 2, "the version that it is at");
+    reader.refresh().await.unwrap();
+    assert_eq!(reader.files().await.unwrap(), [merged[0].file.clone()]);
+    let changes = reader.changes_since(version - 1).await.unwrap().unwrap();
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].added, [merged[0].file.clone()]);
+    assert_eq!(changes[0].removed.iter().collect::<HashSet<_>>(), old.iter().map(|f| &f.path).collect());
+    assert!(!changes[0].data_change);
+    assert_eq!(reader.changes_since(version).await.unwrap().unwrap().len(), 0);
+    assert_eq!(reader.changes_since(0).await.unwrap().unwrap().iter().filter(|c| c.data_change).count(), 2);
+}
+
+#[tokio::test]
+async fn the_same_transaction_lands_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = table(&at(dir.path()), TableKind::Facts).await;
+    let mut second = table(&at(dir.path()), TableKind::Facts).await;
+    let facts = [samples::fact("s1", 1)];
+    let (one, two) = (first.write_facts(&facts).await.unwrap(), second.write_facts(&facts).await.unwrap());
+    let (first_version, second_version) = tokio::join!(
+        first.commit(with_transaction(one, "journal-1", 5)),
+        second.commit(with_transaction(two.clone(), "journal-1", 5)),
+    );
+    assert_eq!((first_version.unwrap(), second_version.unwrap()), (1, 1));
+    assert_eq!(second.commit(with_transaction(two, "journal-1", 4)).await.unwrap(), 1, "an older one has landed, too");
+    first.refresh().await.unwrap();
+    assert_eq!(all_facts(&first).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn racing_appends_all_land() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = at(dir.path());
+    let writers = (0..4u8).map(|writer| {
+        let options = options.clone();
+        tokio::spawn(async move {
+            let mut table = table(&options, TableKind::Facts).await;
+            for n in 0..5 {
+                append(&mut table, &[samples::fact("s1", writer * 5 + n)]).await;
+            }
+        })
+    });
+    futures::future::try_join_all(writers).await.unwrap();
+    let table = table(&options, TableKind::Facts).await;
+    assert_eq!(table.version(), 20);
+    let ids: Vec<u8> = all_facts(&table).await.iter().map(|fact| fact.fact_id.0[0]).collect();
+    assert_eq!(ids, (0..20).collect::<Vec<u8>>());
+}
+
+#[tokio::test]
+async fn removing_what_is_gone_is_a_conflict() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = table(&at(dir.path()), TableKind::Facts).await;
+    append(&mut first, &[samples::fact("s1", 1)]).await;
+    let mut second = table(&at(dir.path()), TableKind::Facts).await;
+    let files = first.files().await.unwrap();
+    first.commit(replaced(&files, Vec::new())).await.unwrap();
+    let new = second.write_facts(&[samples::fact("s1", 2)]).await.unwrap();
+    let error = second.commit(replaced(&files, new)).await.unwrap_err();
+    assert!(matches!(&error, LakeError::Conflict { path, .. } if *path == files[0].path), "{error}");
+    assert!(!error.is_transient());
+    // An append of the same handle goes through: it depends on nothing.
+    append(&mut second, &[samples::fact("s1", 3)]).await;
+}
+
+#[tokio::test]
+async fn a_further_transaction_fences() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut table = table(&at(dir.path()), TableKind::Facts).await;
+    let commit = |id: &str, epoch| Change {
+        transactions: vec![(id.to_owned(), 1), ("maintenance".to_owned(), epoch)],
+        ..Change::default()
+    };
+    table.commit(commit("a", 2)).await.unwrap();
+    table.commit(commit("b", 2)).await.unwrap();
+    let error = table.commit(commit("c", 1)).await.unwrap_err();
+    assert!(matches!(error, LakeError::Fenced { present: 2, ours: 1, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn only_asked_for_sessions_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = table(&at(dir.path()), TableKind::Events).await;
+    // Three row groups.
+    let events: Vec<_> = (0..40_000).map(|n| samples::bare_event(&format!("s{:03}", n / 100), n % 100)).collect();
+    let written = table.write_events(&events).await.unwrap();
+    let wanted: HashSet<String> = ["s000", "s399", "unknown"].map(str::to_owned).into();
+    let read = table.read_events(&written[0].file, Some(&wanted)).await.unwrap();
+    let expected: Vec<_> = events.iter().filter(|event| wanted.contains(&event.session_id)).cloned().collect();
+    assert_eq!(read, expected);
+    assert_eq!(written[0].file.sessions.as_ref().map(Vec::len), Some(400));
+}
+
+#[tokio::test]
+async fn content_is_in_data_pages_only() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::file::serialized_reader::ReadOptionsBuilder;
+    let dir = tempfile::tempdir().unwrap();
+    let options = at(dir.path());
+    let mut facts = table(&options, TableKind::Facts).await;
+    append(&mut facts, &[samples::fact("s1", 1), samples::fact("s2", 2)]).await;
+    let mut events = table(&options, TableKind::Events).await;
+    let new = events.write_events(&[samples::event("s1", 0)]).await.unwrap();
+    events.commit(added(new)).await.unwrap();
+    let mut sessions = table(&options, TableKind::Sessions).await;
+    let new = sessions.write_sessions(&[samples::session("s1")]).await.unwrap();
+    sessions.commit(added(new)).await.unwrap();
+
+    let (mut content, mut other) = (0, 0);
+    for path in files_below(dir.path()) {
+        let bytes = std::fs::read(&path).unwrap();
+        if path.extension().is_none_or(|e| e != "parquet") {
+            assert!(!String::from_utf8_lossy(&bytes).contains(CANARY), "{path:?}");
+            continue;
+        }
+        let kind = *TableKind::ALL.iter().find(|kind| path.to_str().unwrap().contains(kind.name())).unwrap();
+        let read = ReadOptionsBuilder::new().with_page_index().build();
+        let reader = SerializedFileReader::new_with_options(bytes::Bytes::from(bytes.clone()), read).unwrap();
+        let group = reader.metadata().row_group(0);
+        let pages_end = group.columns().iter().map(|c| c.byte_range().0 + c.byte_range().1).max().unwrap() as usize;
+        let footer = String::from_utf8_lossy(&bytes[pages_end..]).into_owned();
+        assert!(!footer.contains("canary"), "{path:?}");
+        let index = &reader.metadata().column_index().unwrap()[0];
+        for (at, chunk) in group.columns().iter().enumerate() {
+            let root = &chunk.column_path().parts()[0];
+            let is_content = kind.columns().find(|c| c.name == root).unwrap().is_content();
+            let has_index = !matches!(index[at], parquet::file::page_index::column_index::ColumnIndexMetaData::NONE);
+            assert_eq!(chunk.statistics().is_none(), is_content, "{}", chunk.column_path());
+            assert_eq!(has_index, !is_content, "{}", chunk.column_path());
+            assert!(chunk.bloom_filter_offset().is_none(), "small files have no bloom filters");
+            if is_content { content += 1 } else { other += 1 }
+        }
+    }
+    assert_eq!((content, other > 50), (7 + 7 + 2, true));
+}
+
+#[tokio::test]
+async fn the_lake_has_one_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (Lake::open(&at(dir.path())).await.unwrap(), Lake::open(&at(dir.path())).await.unwrap());
+    let (one, two) = tokio::join!(first.key([1; 32]), second.key([2; 32]));
+    assert_eq!(one.unwrap().bytes(), two.unwrap().bytes());
+    assert_eq!(std::fs::read(dir.path().join("lake/_sessionlake/keys/facts")).unwrap().len(), 64);
+}
+
+#[tokio::test]
+async fn workspaces_are_those_with_tables() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, key) = open(&at(dir.path())).await;
+    assert!(lake.workspaces().await.unwrap().is_empty());
+    let acme = Workspace::parse("acme").unwrap();
+    lake.table(&acme, TableKind::Events, &key).await.unwrap();
+    assert_eq!(lake.workspaces().await.unwrap(), [acme.clone()]);
+    assert!(lake.existing(&acme, TableKind::Events).await.unwrap().is_some());
+    assert!(lake.existing(&acme, TableKind::Facts).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_new_lake_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let mut facts = table(&at(dir.path()), TableKind::Facts).await;
+    append(&mut facts, &[samples::fact("s1", 1)]).await;
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let files = files_below(&dir.path().join("lake"));
+    assert_eq!(files.len(), 4, "key, two log entries, one data file, nothing staged: {files:?}");
+    for file in files {
+        assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700), "{file:?}");
+    }
+}
+
+#[tokio::test]
+async fn old_uploads_are_not_committed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, key) = open(&at(dir.path())).await;
+    let now = Arc::new(AtomicI64::new(samples::TIME));
+    let shared = now.clone();
+    let lake = lake.with_clock(Clock::from_fn(move || shared.load(Ordering::Relaxed)));
+    let mut facts = lake.table(&Workspace::default(), TableKind::Facts, &key).await.unwrap();
+    let files = facts.write_facts(&[samples::fact("s1", 1)]).await.unwrap();
+    now.fetch_add(3_601_000_000, Ordering::Relaxed);
+    assert!(matches!(facts.commit(added(files)).await.unwrap_err(), LakeError::Stale { .. }));
+}

@@ -1,0 +1,120 @@
+//! The process's log on stderr: one line an event, without control characters and without content.
+
+use std::io::{self, Write};
+use std::panic;
+
+use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt;
+
+/// `service.telemetry.logs`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `error`, `warn`, `info`, `debug` or `trace`, for our own events; dependencies speak from `warn` on. The
+    /// environment variable `RUST_LOG`, where set, replaces both.
+    pub level: String,
+    pub encoding: Encoding,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    Console,
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { level: "info".to_owned(), encoding: Encoding::Console }
+    }
+}
+
+/// Why the log was not set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    #[error("log level '{0}' is none of error, warn, info, debug, trace")]
+    Level(String),
+    #[error("RUST_LOG is no filter: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    #[error("a log was set up before")]
+    Twice,
+}
+
+/// Sets up the log of the whole process. `rust_log` is the variable of that name, where set.
+pub fn init(config: &Config, rust_log: Option<&str>) -> Result<(), LogError> {
+    let filter = filter(config, rust_log)?;
+    let builder = fmt().with_env_filter(filter).with_ansi(false).with_writer(|| OneLine(io::stderr()));
+    match config.encoding {
+        Encoding::Console => builder.try_init(),
+        Encoding::Json => builder.json().flatten_event(true).try_init(),
+    }
+    .map_err(|_| LogError::Twice)?;
+    panic::set_hook(Box::new(report_panic));
+    Ok(())
+}
+
+fn filter(config: &Config, rust_log: Option<&str>) -> Result<EnvFilter, LogError> {
+    if let Some(directives) = rust_log.filter(|directives| !directives.trim().is_empty()) {
+        return Ok(EnvFilter::try_new(directives)?);
+    }
+    let level: tracing::Level = config.level.parse().map_err(|_| LogError::Level(config.level.clone()))?;
+    Ok(EnvFilter::try_new(format!("warn,sessionlake={level}"))?)
+}
+
+/// Says where, never what: a panic's message may quote the string that caused it.
+fn report_panic(info: &panic::PanicHookInfo<'_>) {
+    let (file, line) = info.location().map_or(("unknown", 0), |at| (at.file(), at.line()));
+    tracing::error!(file, line, "panic");
+}
+
+/// Escapes control characters, so that no field can forge a second line or move a terminal's cursor. The formatter
+/// writes an event with one call, with a newline at its end.
+struct OneLine<W: Write>(W);
+
+impl<W: Write> Write for OneLine<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let (text, end) = match event.split_last() {
+            Some((b'\n', text)) => (text, "\n"),
+            _ => (event, ""),
+        };
+        let text = String::from_utf8_lossy(text);
+        let mut line = String::with_capacity(text.len() + 1);
+        for char in text.chars() {
+            if char.is_control() {
+                line.extend(char.escape_default());
+            } else {
+                line.push(char);
+            }
+        }
+        line.push_str(end);
+        self.0.write_all(line.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_stays_one_line_without_escape_sequences() {
+        let mut out = Vec::new();
+        let event = "INFO a\r\nERROR forged \x1b[2J \u{9b}31m é\n";
+        assert_eq!(OneLine(&mut out).write(event.as_bytes()).unwrap(), event.len());
+        assert_eq!(String::from_utf8(out).unwrap(), "INFO a\\r\\nERROR forged \\u{1b}[2J \\u{9b}31m é\n");
+    }
+
+    #[test]
+    fn dependencies_are_quiet_and_levels_are_checked() {
+        let config = Config { level: "debug".to_owned(), ..Config::default() };
+        assert_eq!(filter(&config, None).unwrap().to_string(), "sessionlake=debug,warn");
+        assert_eq!(filter(&config, Some("trace")).unwrap().to_string(), "trace");
+        let config = Config { level: "loud,evil=trace".to_owned(), ..Config::default() };
+        assert!(matches!(filter(&config, None), Err(LogError::Level(_))));
+    }
+}

@@ -1,0 +1,196 @@
+//! The process's own metrics, with the OpenTelemetry Collector's names where it has them, so that existing
+//! dashboards and alerts work.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+
+use super::exposition::Exposition;
+use super::instruments::{Counter, CounterByName, Gauge, Histogram};
+use super::process;
+use crate::clock::Clock;
+use crate::model::Signal;
+
+/// How a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    Grpc,
+    Http,
+}
+
+/// What became of records: log records, metric points, spans or hook envelopes.
+#[derive(Default)]
+pub struct Outcomes {
+    /// Durable in the journal.
+    pub accepted: Counter,
+    /// Not taken now or never: too large, malformed, or the journal is full.
+    pub refused: Counter,
+    /// Not taken because of a fault of our own: the journal cannot write.
+    pub failed: Counter,
+}
+
+/// Seconds; the promise to hold is 5.
+const SEAL_BOUNDS: &[f64] = &[0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+/// All metrics. Cheap to clone; every part of the process has its own clone.
+#[derive(Clone)]
+pub struct Metrics(Arc<Instruments>);
+
+pub struct Instruments {
+    clock: Clock,
+    /// UTC microseconds.
+    started: i64,
+    /// By signal (logs, metric points, spans), then transport (gRPC, HTTP).
+    otlp: [[Outcomes; 2]; 3],
+    hooks: Outcomes,
+    /// Hits by rule of the redaction policy.
+    pub redactions: CounterByName,
+    /// Bytes in segments that some reader still needs.
+    pub journal_bytes: Gauge,
+    pub lake_commits: Counter,
+    pub lake_commit_failures: Counter,
+    /// Sessions that are stored as running.
+    pub sessions_open: Gauge,
+    /// From a session's end to its visible rows.
+    pub session_seal_seconds: Histogram,
+}
+
+impl Deref for Metrics {
+    type Target = Instruments;
+
+    fn deref(&self) -> &Instruments {
+        &self.0
+    }
+}
+
+impl Metrics {
+    pub fn new(clock: Clock) -> Metrics {
+        Metrics(Arc::new(Instruments {
+            started: clock.now(),
+            clock,
+            otlp: Default::default(),
+            hooks: Outcomes::default(),
+            redactions: CounterByName::default(),
+            journal_bytes: Gauge::default(),
+            lake_commits: Counter::default(),
+            lake_commit_failures: Counter::default(),
+            sessions_open: Gauge::default(),
+            session_seal_seconds: Histogram::new(SEAL_BOUNDS),
+        }))
+    }
+
+    /// `GET /metrics`.
+    pub fn router(&self) -> Router {
+        let metrics = self.clone();
+        let page = move || async move { ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()) };
+        Router::new().route("/metrics", get(page))
+    }
+}
+
+impl Instruments {
+    /// The counters for records of one signal.
+    pub fn records(&self, signal: Signal, transport: Transport) -> &Outcomes {
+        let transport = match transport {
+            Transport::Grpc => 0,
+            Transport::Http => 1,
+        };
+        match signal {
+            Signal::Logs => &self.otlp[0][transport],
+            Signal::Metrics => &self.otlp[1][transport],
+            Signal::Traces => &self.otlp[2][transport],
+            Signal::Hooks => &self.hooks,
+        }
+    }
+
+    /// The page in Prometheus text format.
+    pub fn render(&self) -> String {
+        let mut page = Exposition::default();
+        self.render_receiver(&mut page);
+        self.render_stages(&mut page);
+        self.render_process(&mut page);
+        page.finish()
+    }
+
+    fn render_receiver(&self, page: &mut Exposition) {
+        type Pick = fn(&Outcomes) -> &Counter;
+        let outcomes: [(&str, Pick); 3] =
+            [("accepted", |o| &o.accepted), ("refused", |o| &o.refused), ("failed", |o| &o.failed)];
+        for (outcome, counter) in outcomes {
+            for (what, by_transport) in ["log_records", "metric_points", "spans"].iter().zip(&self.otlp) {
+                let name = format!("otelcol_receiver_{outcome}_{what}");
+                page.family(&name, "counter", "Records by what became of them.");
+                for (transport, records) in ["grpc", "http"].iter().zip(by_transport) {
+                    page.sample(&name, &[("receiver", "otlp"), ("transport", transport)], counter(records).get());
+                }
+            }
+        }
+        let name = "sessionlake_hook_envelopes_total";
+        page.family(name, "counter", "Hook envelopes by what became of them.");
+        for (outcome, counter) in outcomes {
+            page.sample(name, &[("outcome", outcome)], counter(&self.hooks).get());
+        }
+    }
+
+    fn render_stages(&self, page: &mut Exposition) {
+        let name = "sessionlake_redactions_total";
+        page.family(name, "counter", "Redactions by rule.");
+        for (rule, count) in self.redactions.read() {
+            page.sample(name, &[("rule", &rule)], count);
+        }
+        page.single("sessionlake_journal_bytes", "gauge", "Journal bytes still needed.", self.journal_bytes.get());
+        page.single("sessionlake_lake_commits_total", "counter", "Commits to the lake.", self.lake_commits.get());
+        let name = "sessionlake_lake_commit_failures_total";
+        page.single(name, "counter", "Attempts to commit that failed.", self.lake_commit_failures.get());
+        page.single("sessionlake_sessions_open", "gauge", "Sessions still running.", self.sessions_open.get());
+        let name = "sessionlake_session_seal_seconds";
+        page.histogram(name, "From a session's end to its visible rows.", &self.session_seal_seconds.read());
+    }
+
+    fn render_process(&self, page: &mut Exposition) {
+        let uptime = (self.clock.now() - self.started) as f64 / 1e6;
+        page.single("otelcol_process_uptime", "counter", "Seconds since the start.", uptime);
+        if let Some(bytes) = process::resident_bytes() {
+            page.single("otelcol_process_memory_rss", "gauge", "Resident memory in bytes.", bytes);
+        }
+        if let Some(seconds) = process::cpu_seconds() {
+            page.single("otelcol_process_cpu_seconds", "counter", "CPU seconds, user and system.", seconds);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_scrape_shows_what_was_counted() {
+        let now = Arc::new(AtomicI64::new(1_000_000));
+        let hand = Arc::clone(&now);
+        let metrics = Metrics::new(Clock::from_fn(move || hand.load(Ordering::Relaxed)));
+        metrics.records(Signal::Logs, Transport::Grpc).accepted.add(3);
+        metrics.records(Signal::Traces, Transport::Http).refused.add(2);
+        metrics.records(Signal::Hooks, Transport::Http).accepted.add(5);
+        metrics.redactions.add("aws-access-key", 4);
+        metrics.session_seal_seconds.observe_micros(700_000);
+        now.store(3_500_000, Ordering::Relaxed);
+        let page = metrics.render();
+        for line in [
+            "otelcol_receiver_accepted_log_records{receiver=\"otlp\",transport=\"grpc\"} 3",
+            "otelcol_receiver_accepted_log_records{receiver=\"otlp\",transport=\"http\"} 0",
+            "otelcol_receiver_refused_spans{receiver=\"otlp\",transport=\"http\"} 2",
+            "sessionlake_hook_envelopes_total{outcome=\"accepted\"} 5",
+            "sessionlake_redactions_total{rule=\"aws-access-key\"} 4",
+            "sessionlake_session_seal_seconds_bucket{le=\"0.5\"} 0",
+            "sessionlake_session_seal_seconds_bucket{le=\"1\"} 1",
+            "sessionlake_session_seal_seconds_bucket{le=\"+Inf\"} 1",
+            "otelcol_process_uptime 2.5",
+        ] {
+            assert!(page.lines().any(|l| l == line), "{line} is missing from\n{page}");
+        }
+    }
+}
