@@ -19,3 +19,5 @@ pub mod journal;
 pub mod enrich;
 
 pub mod sink;
+
+pub mod config;

@@ -1,0 +1,180 @@
+//! From written to meant: one source laid over the configuration so far.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::expand::{Env, expand};
+use super::pipelines;
+use super::problem::{Problem, Source};
+use super::secret::Secret;
+use super::values::{self, Wrong};
+use super::written::{self, File, Scalar, Text, place};
+use super::{Config, Encoding, LakeConfig, Listener, StorageConfig};
+
+/// Lays one source over a configuration: what it says replaces, what it leaves out stays.
+pub struct Layer<'a> {
+    source: &'a Source,
+    env: Env<'a>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Layer<'a> {
+    /// Reads `source` and lays it over `config`; returns everything that is wrong with it.
+    pub fn apply(source: &'a Source, env: Env<'a>, config: &mut Config) -> Vec<Problem> {
+        let file = match written::parse(source) {
+            Ok(file) => file,
+            Err(problem) => return vec![problem],
+        };
+        let mut layer = Layer { source, env, problems: Vec::new() };
+        layer.file(file, config);
+        layer.problems
+    }
+
+    fn file(&mut self, file: File, config: &mut Config) {
+        self.receivers(file.receivers.unwrap_or_default(), config);
+        self.processors(file.processors.unwrap_or_default(), config);
+        self.lake(file.exporters.and_then(|e| e.lake).unwrap_or_default(), &mut config.lake);
+        let health = file.extensions.and_then(|e| e.health_check).unwrap_or_default();
+        self.listener(&health.endpoint, &health.insecure, &mut config.health);
+        self.auth(&file.auth.and_then(|a| a.enabled));
+        self.service(file.service.unwrap_or_default(), config);
+        // Below 64 MiB not even one large request fits.
+        self.set(
+            &file.memory_limit_mib,
+            |v| values::integer(v, 64, 1 << 20).map(|n| n << 20),
+            |n| {
+                config.memory_limit_bytes = n;
+            },
+        );
+        self.set(&file.data_dir, values::text, |dir| config.data_dir = PathBuf::from(dir));
+    }
+
+    fn receivers(&mut self, receivers: written::Receivers, config: &mut Config) {
+        // Hooks come in by the HTTP listener: their section is there to be written, and has nothing to set.
+        let written::Hooks {} = receivers.hooks.unwrap_or_default();
+        let protocols = receivers.otlp.and_then(|o| o.protocols).unwrap_or_default();
+        let grpc = protocols.grpc.unwrap_or_default();
+        self.listener(&grpc.endpoint, &grpc.insecure, &mut config.grpc.listener);
+        self.set(
+            &grpc.max_recv_msg_size_mib,
+            |v| values::integer(v, 1, 1024).map(|n| n << 20),
+            |n| {
+                config.grpc.max_message_bytes = n;
+            },
+        );
+        let http = protocols.http.unwrap_or_default();
+        self.listener(&http.endpoint, &http.insecure, &mut config.http.listener);
+        self.set(
+            &http.max_request_body_size,
+            |v| values::size(v, 1 << 10, 1 << 30),
+            |n| config.http.max_body_bytes = n,
+        );
+    }
+
+    fn processors(&mut self, processors: written::Processors, config: &mut Config) {
+        let rules = processors.redaction.and_then(|r| r.rules).unwrap_or_default();
+        if let Some(first) = rules.first() {
+            let help = "remove 'rules': the built-in secrets rules always apply".to_owned();
+            self.problem(first, "redaction rule files are not available in this version", Some(help));
+        }
+        let idle = processors.sessions.and_then(|s| s.idle_timeout);
+        self.set(&idle, |v| values::duration_in(v, "1s", "30d"), |timeout| config.idle_timeout = timeout);
+    }
+
+    fn lake(&mut self, written: written::Lake, lake: &mut LakeConfig) {
+        self.set(&written.url, values::lake_url, |url| lake.url = Some(url));
+        self.set(&written.flush_interval, |v| values::duration_in(v, "100ms", "1h"), |d| lake.flush_interval = d);
+        self.set(&written.facts_retention, |v| values::duration_in(v, "1d", "3650d"), |d| lake.facts_retention = d);
+        self.storage(written.storage.unwrap_or_default(), &mut lake.storage);
+    }
+
+    fn storage(&mut self, written: written::Storage, storage: &mut StorageConfig) {
+        self.set(&written.endpoint, values::http_url, |url| storage.endpoint = Some(url));
+        self.set(&written.region, values::text, |region| storage.region = Some(region));
+        self.secret(&written.access_key_id, &mut storage.access_key_id);
+        self.secret(&written.secret_access_key, &mut storage.secret_access_key);
+        self.set(&written.path_style, values::boolean, |on| storage.path_style = Some(on));
+        self.set(&written.allow_http, values::boolean, |on| storage.allow_http = Some(on));
+    }
+
+    fn auth(&mut self, enabled: &Scalar) {
+        let Some(text) = enabled else { return };
+        if let Some(true) = self.value(text, values::boolean) {
+            let help = "remove it, and keep the listeners on loopback or behind a proxy that authenticates".to_owned();
+            self.problem(text, "authentication is not available in this version", Some(help));
+        }
+    }
+
+    fn service(&mut self, mut service: written::Service, config: &mut Config) {
+        let telemetry = service.telemetry.take().unwrap_or_default();
+        let metrics = telemetry.metrics.unwrap_or_default();
+        self.listener(&metrics.address, &metrics.insecure, &mut config.metrics);
+        let logs = telemetry.logs.unwrap_or_default();
+        self.set(&logs.level, |v| values::one_of(v, &LEVELS), |level| config.logs.level = level);
+        self.set(&logs.encoding, |v| values::one_of(v, &ENCODINGS), |encoding| config.logs.encoding = encoding);
+        let env = self.env;
+        let mut found = Vec::new();
+        pipelines::check(&service, &|text| expand(text, env), &mut |text, wrong| found.push((text.clone(), wrong)));
+        found.into_iter().for_each(|(text, wrong)| self.problem(&text, wrong.message, wrong.help));
+    }
+
+    /// An address and whether it may leave loopback without authentication and TLS. Whether both fit together is
+    /// decided when all layers are laid.
+    fn listener(&mut self, endpoint: &Scalar, insecure: &Scalar, listener: &mut Listener) {
+        if let Some(text) = endpoint
+            && let Some(address) = self.value(text, values::listen_address)
+        {
+            listener.origin = self.exposure(text, address);
+            listener.address = address;
+        }
+        self.set(insecure, values::boolean, |on| listener.insecure = on);
+    }
+
+    /// The problem that an address will be unless its listener is declared insecure.
+    fn exposure(&self, text: &Text, address: SocketAddr) -> Option<Box<Problem>> {
+        let message = format!("{address} can be reached from other machines, without authentication and TLS");
+        let help = "listen on 127.0.0.1, or write `insecure: true` beside it if the network in front of it is trusted";
+        let problem = Problem::new(message, Some(help.to_owned())).at(self.source, place(text));
+        (!address.ip().is_loopback()).then(|| Box::new(problem))
+    }
+
+    fn secret(&mut self, scalar: &Scalar, secret: &mut Option<Secret>) {
+        let Some(text) = scalar else { return };
+        match expand(&text.value, self.env).and_then(|value| values::text(&value)) {
+            Ok(value) => *secret = Some(Secret::new(value)),
+            Err(Wrong { message, help }) => {
+                self.problems.push(Problem::new(message, help).hidden_at(self.source, place(text)));
+            }
+        }
+    }
+
+    fn set<T>(&mut self, scalar: &Scalar, parse: impl Fn(&str) -> Result<T, Wrong>, set: impl FnOnce(T)) {
+        if let Some(value) = scalar.as_ref().and_then(|text| self.value(text, parse)) {
+            set(value);
+        }
+    }
+
+    fn value<T>(&mut self, text: &Text, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
+        match expand(&text.value, self.env).and_then(|value| parse(&value)) {
+            Ok(value) => Some(value),
+            Err(Wrong { message, help }) => {
+                self.problem(text, message, help);
+                None
+            }
+        }
+    }
+
+    fn problem(&mut self, text: &Text, message: impl Into<String>, help: Option<String>) {
+        self.problems.push(Problem::new(message, help).at(self.source, place(text)));
+    }
+}
+
+const LEVELS: [(&str, tracing::Level); 5] = [
+    ("error", tracing::Level::ERROR),
+    ("warn", tracing::Level::WARN),
+    ("info", tracing::Level::INFO),
+    ("debug", tracing::Level::DEBUG),
+    ("trace", tracing::Level::TRACE),
+];
+
+const ENCODINGS: [(&str, Encoding); 2] = [("console", Encoding::Console), ("json", Encoding::Json)];

@@ -1,0 +1,206 @@
+//! Configuration in two layers: as written (YAML in the OpenTelemetry Collector's shape, [`written`]) and as meant
+//! ([`Config`]). Every source is checked on its own, so an error names the file and line that is to blame; then it
+//! is laid over what came before.
+
+mod expand;
+mod layer;
+mod pipelines;
+mod problem;
+mod secret;
+mod set;
+mod values;
+mod written;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use expand::Env;
+pub use problem::{ConfigError, Place, Problem, Source};
+pub use secret::Secret;
+
+use crate::sink::lake::LakeOptions;
+use layer::Layer;
+
+/// The configuration as meant. Everything has a default.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub grpc: GrpcConfig,
+    /// OTLP over HTTP, and hooks.
+    pub http: HttpConfig,
+    /// `/live` and `/ready`.
+    pub health: Listener,
+    /// `/metrics`.
+    pub metrics: Listener,
+    /// A session without a new fact for that long has ended. Default 10 minutes.
+    pub idle_timeout: Duration,
+    pub lake: LakeConfig,
+    /// Bound of what is held in memory, bytes. Default 512 MiB.
+    pub memory_limit_bytes: u64,
+    pub logs: LogConfig,
+    /// Journal, and the lake unless it is elsewhere. Default `./sessionlake-data`.
+    pub data_dir: PathBuf,
+}
+
+/// An address to listen on.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    pub address: SocketAddr,
+    /// May be reached from other machines without authentication and TLS.
+    pub insecure: bool,
+    /// What to say unless `insecure`, when the address is not loopback.
+    origin: Option<Box<Problem>>,
+}
+
+impl Listener {
+    /// On 127.0.0.1.
+    pub fn loopback(port: u16) -> Listener {
+        Listener { address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), insecure: false, origin: None }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct GrpcConfig {
+    pub listener: Listener,
+    /// Largest message after decompression, bytes. Default 64 MiB.
+    pub max_message_bytes: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    pub listener: Listener,
+    /// Largest body after decompression, bytes. Default 64 MiB.
+    pub max_body_bytes: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct LakeConfig {
+    /// `s3://bucket/prefix`, `file:///...` or a directory; `None`: `<data_dir>/lake`.
+    pub url: Option<String>,
+    /// Default 5 seconds.
+    pub flush_interval: Duration,
+    /// Default 30 days.
+    pub facts_retention: Duration,
+    pub storage: StorageConfig,
+}
+
+/// How to reach an S3-compatible store; what is not given comes from the usual AWS variables.
+#[derive(Clone, Debug, Default)]
+pub struct StorageConfig {
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    pub access_key_id: Option<Secret>,
+    pub secret_access_key: Option<Secret>,
+    pub path_style: Option<bool>,
+    pub allow_http: Option<bool>,
+}
+
+/// The collector's own logs, on stderr.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    pub level: tracing::Level,
+    pub encoding: Encoding,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    Console,
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        const LARGEST_REQUEST: u64 = 64 << 20;
+        Config {
+            grpc: GrpcConfig { listener: Listener::loopback(4317), max_message_bytes: LARGEST_REQUEST },
+            http: HttpConfig { listener: Listener::loopback(4318), max_body_bytes: LARGEST_REQUEST },
+            health: Listener::loopback(13133),
+            metrics: Listener::loopback(8888),
+            idle_timeout: Duration::from_secs(600),
+            lake: LakeConfig {
+                url: None,
+                flush_interval: Duration::from_secs(5),
+                facts_retention: Duration::from_secs(30 * 86_400),
+                storage: StorageConfig::default(),
+            },
+            memory_limit_bytes: 512 << 20,
+            logs: LogConfig { level: tracing::Level::INFO, encoding: Encoding::Console },
+            data_dir: PathBuf::from("./sessionlake-data"),
+        }
+    }
+}
+
+impl Config {
+    /// Lays `sources` over the defaults, the later over the earlier.
+    ///
+    /// # Errors
+    /// With everything that is wrong in any source.
+    pub fn load(sources: &[Source], env: Env<'_>) -> Result<Config, ConfigError> {
+        let mut config = Config::default();
+        let mut problems: Vec<Problem> =
+            sources.iter().flat_map(|source| Layer::apply(source, env, &mut config)).collect();
+        problems.extend(config.exposed());
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
+    }
+
+    /// Listeners that other machines can reach although nobody said that they may.
+    fn exposed(&self) -> impl Iterator<Item = Problem> {
+        let listeners = [&self.grpc.listener, &self.http.listener, &self.health, &self.metrics];
+        listeners.into_iter().filter(|l| !l.insecure).filter_map(|l| l.origin.as_deref().cloned())
+    }
+
+    /// Where the lake is and how to reach it. Holds secrets: not for logs.
+    pub fn lake_options(&self) -> LakeOptions {
+        let url = self.lake.url.clone().unwrap_or_else(|| self.data_dir.join("lake").display().to_string());
+        LakeOptions { url, storage: self.lake.storage.options() }
+    }
+}
+
+impl StorageConfig {
+    /// By the names that the lake's store uses.
+    fn options(&self) -> Vec<(String, String)> {
+        let expose = |secret: &Option<Secret>| secret.as_ref().map(|s| s.expose().to_owned());
+        let options = [
+            ("endpoint", self.endpoint.clone()),
+            ("region", self.region.clone()),
+            ("access_key_id", expose(&self.access_key_id)),
+            ("secret_access_key", expose(&self.secret_access_key)),
+            ("virtual_hosted_style_request", self.path_style.map(|path| (!path).to_string())),
+            ("allow_http", self.allow_http.map(|on| on.to_string())),
+        ];
+        options.into_iter().filter_map(|(key, value)| value.map(|value| (key.to_owned(), value))).collect()
+    }
+}
+
+/// Reads a configuration file.
+pub fn read_file(path: &std::path::Path) -> Result<Source, Problem> {
+    let name = path.display().to_string();
+    match read_bounded(path) {
+        Ok(text) => Ok(Source { name, text }),
+        Err(error) => {
+            let help = "give the path of a YAML file, or leave --config out: everything has a default".to_owned();
+            Err(Problem::new(format!("cannot read the configuration file: {error}"), Some(help)).of(name))
+        }
+    }
+}
+
+/// Reads one byte more than is allowed at most, so that an endless file ends as one that is too large.
+fn read_bounded(path: &std::path::Path) -> std::io::Result<String> {
+    use std::io::Read;
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(written::MAX_BYTES as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// The source that an argument of `--set` stands for.
+pub fn set_argument(argument: &str) -> Result<Source, Problem> {
+    set::document(argument)
+}
+
+/// Sources for the command line's own flags, which win over everything else.
+pub fn flag(name: &str, path: &[&str], value: &str) -> Source {
+    set::flag(name, path, value)
+}

@@ -1,0 +1,279 @@
+use std::time::Duration;
+
+use insta::assert_snapshot;
+
+use super::*;
+
+fn env(name: &str) -> Option<String> {
+    (name == "POD_IP").then(|| "10.0.0.7".to_owned())
+}
+
+fn source(name: &str, text: &str) -> Source {
+    Source { name: name.to_owned(), text: text.to_owned() }
+}
+
+fn load(texts: &[&str]) -> Result<Config, ConfigError> {
+    let names = ["one.yaml", "two.yaml", "three.yaml"];
+    let sources: Vec<Source> = texts.iter().zip(names).map(|(text, name)| source(name, text)).collect();
+    Config::load(&sources, &env)
+}
+
+fn error(text: &str) -> String {
+    load(&[text]).unwrap_err().to_string()
+}
+
+#[test]
+fn no_file_at_all_is_a_configuration() {
+    let config = load(&[]).unwrap();
+    assert_eq!(config.grpc.listener.address.to_string(), "127.0.0.1:4317");
+    assert_eq!(config.http.listener.address.to_string(), "127.0.0.1:4318");
+    assert_eq!(config.lake_options().url, "./sessionlake-data/lake");
+}
+
+#[test]
+fn empty_sections_and_empty_files_change_nothing() {
+    let config =
+        load(&["", "# nothing\n", "receivers:\n  otlp:\n    protocols:\n      grpc:\n      http: {}\n  hooks:\n"]);
+    assert_eq!(config.unwrap().http.listener.address.to_string(), "127.0.0.1:4318");
+}
+
+#[test]
+fn later_files_replace_what_they_name_and_leave_the_rest() {
+    let config = load(&[
+        "receivers: {otlp: {protocols: {http: {endpoint: 127.0.0.1:1, max_request_body_size: 1MiB}}}}",
+        "receivers: {otlp: {protocols: {http: {endpoint: 127.0.0.1:2}}}}\nprocessors: {sessions: {idle_timeout: 1m}}",
+    ]);
+    let config = config.unwrap();
+    assert_eq!(config.http.listener.address.port(), 2);
+    assert_eq!(config.http.max_body_bytes, 1 << 20);
+    assert_eq!(config.idle_timeout, Duration::from_secs(60));
+}
+
+#[test]
+fn an_unknown_key_shows_where_and_what_is_allowed() {
+    assert_snapshot!(error("receivers:\n  otlp:\n    protocols:\n      grpc:\n        endpont: 127.0.0.1:4317\n"), @r#"
+    error: unknown key 'endpont'
+     --> one.yaml:5:9
+      |
+    5 |         endpont: 127.0.0.1:4317
+      |         ^
+      = help: allowed here: endpoint, insecure, max_recv_msg_size_mib
+    "#);
+}
+
+#[test]
+fn an_unknown_key_in_a_section_without_keys_says_so() {
+    assert_snapshot!(error("receivers: {hooks: {endpoint: 127.0.0.1:4318}}"), @r#"
+    error: unknown key 'endpoint'
+     --> one.yaml:1:21
+      |
+    1 | receivers: {hooks: {endpoint: 127.0.0.1:4318}}
+      |                     ^
+      = help: this section takes no keys: write {}
+    "#);
+}
+
+#[test]
+fn a_duration_without_unit_says_what_to_write() {
+    assert_snapshot!(error("exporters:\n  lake:\n    flush_interval: 5\n"), @r#"
+    error: '5' is no duration
+     --> one.yaml:3:21
+      |
+    3 |     flush_interval: 5
+      |                     ^
+      = help: write a number with a unit (ms, s, m, h, d), as in 200ms, 5s, 10m or 1h30m
+    "#);
+}
+
+#[test]
+fn an_endpoint_that_is_a_url_says_what_to_write() {
+    assert_snapshot!(error("extensions:\n  health_check: {endpoint: \"http://localhost:13133\"}\n"), @r#"
+    error: 'http://localhost:13133' is a URL, but a listener's endpoint is an address and a port
+     --> one.yaml:2:28
+      |
+    2 |   health_check: {endpoint: "http://localhost:13133"}
+      |                            ^
+      = help: write localhost:13133
+    "#);
+}
+
+#[test]
+fn a_missing_variable_is_named() {
+    assert_snapshot!(error("exporters:\n  lake:\n    url: s3://${env:BUCKET}/prod\n"), @r#"
+    error: environment variable BUCKET is not set
+     --> one.yaml:3:10
+      |
+    3 |     url: s3://${env:BUCKET}/prod
+      |          ^
+      = help: set it, or give a default: ${env:BUCKET:-default}
+    "#);
+}
+
+#[test]
+fn a_listener_beyond_loopback_needs_insecure() {
+    let endpoint = "receivers:\n  otlp:\n    protocols:\n      grpc:\n        endpoint: ${env:POD_IP}:4317\n";
+    assert_snapshot!(error(endpoint), @r#"
+    error: 10.0.0.7:4317 can be reached from other machines, without authentication and TLS
+     --> one.yaml:5:19
+      |
+    5 |         endpoint: ${env:POD_IP}:4317
+      |                   ^
+      = help: listen on 127.0.0.1, or write `insecure: true` beside it if the network in front of it is trusted
+    "#);
+    let insecure = "receivers: {otlp: {protocols: {grpc: {insecure: true}}}}";
+    assert_eq!(load(&[endpoint, insecure]).unwrap().grpc.listener.address.to_string(), "10.0.0.7:4317");
+}
+
+#[test]
+fn what_this_version_cannot_do_is_refused_and_not_ignored() {
+    assert_snapshot!(error("auth: {enabled: true}\nprocessors: {redaction: {rules: [redaction.yaml]}}\n"), @r#"
+    error: redaction rule files are not available in this version
+     --> one.yaml:2:34
+      |
+    2 | processors: {redaction: {rules: [redaction.yaml]}}
+      |                                  ^
+      = help: remove 'rules': the built-in secrets rules always apply
+
+    error: authentication is not available in this version
+     --> one.yaml:1:17
+      |
+    1 | auth: {enabled: true}
+      |                 ^
+      = help: remove it, and keep the listeners on loopback or behind a proxy that authenticates
+    "#);
+    assert!(load(&["auth: {enabled: false}\nprocessors: {redaction: {rules: []}}"]).is_ok());
+}
+
+#[test]
+fn a_pasted_pipeline_is_checked() {
+    let good = "service:\n  extensions: [health_check]\n  pipelines:\n    logs: {receivers: [otlp, hooks], \
+                processors: [redaction, sessions], exporters: [lake]}\n    traces/2: {receivers: [otlp]}\n";
+    assert!(load(&[good]).is_ok());
+    let bad = "service:\n  pipelines:\n    logs:\n      receivers: [otlp]\n      processors: [batch]\n      \
+               exporters:\n        - lake\n        - otlp_http/grafana\n    profiles: {receivers: [otlp]}\n";
+    assert_snapshot!(error(bad), @r#"
+    error: no processor is called 'batch' here
+     --> one.yaml:5:20
+      |
+    5 |       processors: [batch]
+      |                    ^
+      = help: known: redaction, sessions; batching is built in: remove it
+
+    error: no exporter is called 'otlp_http/grafana' here
+     --> one.yaml:8:11
+      |
+    8 |         - otlp_http/grafana
+      |           ^
+      = help: known: lake
+
+    error: no pipeline carries 'profiles'
+     --> one.yaml:9:28
+      |
+    9 |     profiles: {receivers: [otlp]}
+      |                            ^
+      = help: known: logs, metrics, traces
+    "#);
+}
+
+#[test]
+fn errors_of_several_files_name_their_own_lines() {
+    let error = load(&["memory_limit_mib: 1\n", "\n\nexporters: {lake: {url: 'gs://x'}}\n"]).unwrap_err().to_string();
+    assert_snapshot!(error, @r#"
+    error: '1' is no number in range
+     --> one.yaml:1:19
+      |
+    1 | memory_limit_mib: 1
+      |                   ^
+      = help: write a whole number from 64 to 1048576
+
+    error: a lake cannot be at 'gs://'
+     --> two.yaml:3:25
+      |
+    3 | exporters: {lake: {url: 'gs://x'}}
+      |                         ^
+      = help: write s3://bucket/prefix, file:///absolute/path, or a directory
+    "#);
+}
+
+#[test]
+fn a_value_given_on_the_command_line_is_laid_over_files() {
+    let set = set_argument("receivers.otlp.protocols.http.endpoint=127.0.0.1:0").unwrap();
+    let file = source("f.yaml", "receivers: {otlp: {protocols: {http: {endpoint: 127.0.0.1:9}}}}");
+    let config = Config::load(&[file, set, flag("--data-dir", &["data_dir"], "/x y/$z: {")], &env).unwrap();
+    assert_eq!(config.http.listener.address.port(), 0);
+    assert_eq!(config.data_dir, std::path::Path::new("/x y/$z: {"));
+}
+
+#[test]
+fn a_wrong_set_argument_shows_the_path() {
+    let set = set_argument("exporters.lake.flush=1s").unwrap();
+    assert_snapshot!(Config::load(&[set], &env).unwrap_err(), @r#"
+    error: unknown key 'flush'
+     --> --set exporters.lake.flush:3:3
+      |
+    3 |   flush: 1s
+      |   ^
+      = help: allowed here: facts_retention, flush_interval, storage, url
+    "#);
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    assert_snapshot!(read_file(std::path::Path::new("/nonexistent/c.yaml")).unwrap_err(), @r#"
+    error: cannot read the configuration file: No such file or directory (os error 2)
+     --> /nonexistent/c.yaml
+      = help: give the path of a YAML file, or leave --config out: everything has a default
+    "#);
+}
+
+#[test]
+fn secrets_stay_out_of_debug_and_errors() {
+    let text = "exporters: {lake: {storage: {secret_access_key: hunter2, access_key_id: hunter3}}}";
+    assert!(!format!("{:?}", load(&[text]).unwrap()).contains("hunter"));
+    let wrong = "exporters:\n  lake:\n    storage:\n      secret_access_key:\n        hunter2${env:NONE}\n";
+    let error = error(wrong);
+    assert!(error.contains("one.yaml:5:9") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn storage_options_have_the_stores_names() {
+    let text = "exporters: {lake: {url: 's3://b/p', storage: {path_style: true, region: eu, secret_access_key: 1234}}}";
+    let options = load(&[text]).unwrap().lake_options();
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let expected =
+        [pair("region", "eu"), pair("secret_access_key", "1234"), pair("virtual_hosted_style_request", "false")];
+    assert_eq!(options.storage, expected);
+}
+
+#[test]
+fn documents_that_explode_are_refused() {
+    let mut bomb = "processors: {redaction: {rules: &l0 [x]}}\nservice:\n  extensions: &l1 [a, a, a, a, a, a, a, a]\n  pipelines:\n".to_owned();
+    for level in 0..3_000 {
+        bomb.push_str(&format!("    logs/{level}: {{receivers: *l1}}\n"));
+    }
+    for (text, reason) in [
+        (bomb, "alias"),
+        (format!("service: {}", "[".repeat(100_000)), ""),
+        (format!("# {}", "x".repeat(2 << 20)), "larger than"),
+        (format!("processors: {{redaction: {{rules: [{}]}}}}", "a,".repeat(60_000)), ""),
+    ] {
+        let error = error(&text);
+        assert!(error.contains(reason), "{}", &error[..error.len().min(300)]);
+        assert!(error.len() < 5_000, "the error of {} bytes repeats the input", error.len());
+    }
+}
+
+#[test]
+fn every_example_configuration_loads() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/config");
+    let set = |name: &str| Some(format!("value-of-{name}"));
+    let mut loaded = 0;
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let source = read_file(&entry.unwrap().path()).unwrap();
+        if let Err(error) = Config::load(&[source], &set) {
+            panic!("{error}");
+        }
+        loaded += 1;
+    }
+    assert!(loaded >= 2, "only {loaded} examples");
+}
