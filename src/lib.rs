@@ -8,7 +8,9 @@
 
 pub mod clock;
 pub mod model;
-pub mod telemetry;
+
+pub mod config;
+pub mod run;
 
 pub mod receiver;
 
@@ -20,4 +22,4 @@ pub mod enrich;
 
 pub mod sink;
 
-pub mod config;
+pub mod telemetry;

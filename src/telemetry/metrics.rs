@@ -50,8 +50,18 @@ pub struct Instruments {
     pub redactions: CounterByName,
     /// Bytes in segments that some reader still needs.
     pub journal_bytes: Gauge,
+    /// Flushes of facts that are committed.
     pub lake_commits: Counter,
     pub lake_commit_failures: Counter,
+    /// Facts in the lake.
+    pub facts: Counter,
+    /// Facts that were delivered again shortly after, and left out.
+    pub facts_redelivered: Counter,
+    /// Journal records that could not be decoded, and were set aside.
+    pub poison_records: Counter,
+    pub sessions_sealed: Counter,
+    /// Sessions that the fold failed on.
+    pub sessions_poisoned: Counter,
     /// Sessions that are stored as running.
     pub sessions_open: Gauge,
     /// From a session's end to its visible rows.
@@ -77,6 +87,11 @@ impl Metrics {
             journal_bytes: Gauge::default(),
             lake_commits: Counter::default(),
             lake_commit_failures: Counter::default(),
+            facts: Counter::default(),
+            facts_redelivered: Counter::default(),
+            poison_records: Counter::default(),
+            sessions_sealed: Counter::default(),
+            sessions_poisoned: Counter::default(),
             sessions_open: Gauge::default(),
             session_seal_seconds: Histogram::new(SEAL_BOUNDS),
         }))
@@ -142,8 +157,17 @@ impl Instruments {
         }
         page.single("sessionlake_journal_bytes", "gauge", "Journal bytes still needed.", self.journal_bytes.get());
         page.single("sessionlake_lake_commits_total", "counter", "Commits to the lake.", self.lake_commits.get());
-        let name = "sessionlake_lake_commit_failures_total";
-        page.single(name, "counter", "Attempts to commit that failed.", self.lake_commit_failures.get());
+        let counters: [(&str, &str, &Counter); 6] = [
+            ("sessionlake_lake_commit_failures_total", "Attempts to commit that failed.", &self.lake_commit_failures),
+            ("sessionlake_facts_total", "Facts written to the lake.", &self.facts),
+            ("sessionlake_facts_redelivered_total", "Facts delivered again, left out.", &self.facts_redelivered),
+            ("sessionlake_journal_poison_records_total", "Records set aside as undecodable.", &self.poison_records),
+            ("sessionlake_sessions_sealed_total", "Sessions stored as ended.", &self.sessions_sealed),
+            ("sessionlake_sessions_poisoned_total", "Sessions that could not be folded.", &self.sessions_poisoned),
+        ];
+        for (name, help, counter) in counters {
+            page.single(name, "counter", help, counter.get());
+        }
         page.single("sessionlake_sessions_open", "gauge", "Sessions still running.", self.sessions_open.get());
         let name = "sessionlake_session_seal_seconds";
         page.histogram(name, "From a session's end to its visible rows.", &self.session_seal_seconds.read());

@@ -29,9 +29,9 @@ pub mod store;
 pub mod table;
 #[cfg(test)]
 mod testing;
-mod weight;
 #[cfg(test)]
 mod tests;
+mod weight;
 
 pub use error::LakeError;
 pub use layout::dump;

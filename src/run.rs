@@ -1,0 +1,332 @@
+//! Wires the stages together: the only place that knows every one of them.
+//!
+//! Started last stage first (sealer, appender, journal, receiver), so that nothing is accepted before there is
+//! something to take it; stopped first stage first, each with its share of the drain's time. What a deadline cuts off
+//! is in the journal and goes on at the next start.
+
+mod key;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::config::{Config, Encoding};
+use crate::journal::{Journal, JournalOptions};
+use crate::model::{LakeKey, Status, Workspace};
+use crate::receiver::budget::Budget;
+use crate::receiver::{Intake, Limits, Protocol, http_router, otlp, serve};
+use crate::redaction::Redactor;
+use crate::sink::lake::append::{AppendOptions, AppendReport, Appender};
+use crate::sink::lake::seal::{Report, SealOptions, Sealed, Sealer, Timing};
+use crate::sink::lake::{Lake, TableKind};
+use crate::telemetry::health::{Health, State};
+use crate::telemetry::logs;
+use crate::telemetry::metrics::Metrics;
+
+/// How long requests in flight may take to finish after the stop.
+const DRAIN_REQUESTS: Duration = Duration::from_secs(8);
+/// How long the journal's rest may take to reach the lake.
+const DRAIN_LAKE: Duration = Duration::from_secs(12);
+/// How long sessions that ended may take to be sealed.
+const DRAIN_SEAL: Duration = Duration::from_secs(8);
+/// How often the gauges are read and health is looked at.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// Where a running collector listens; the real ports, also where 0 was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    pub grpc: SocketAddr,
+    pub http: SocketAddr,
+    pub health: SocketAddr,
+    pub metrics: SocketAddr,
+}
+
+/// A running collector.
+pub struct Running {
+    pub addresses: Addresses,
+    pub lake: Lake,
+    pub data_dir: PathBuf,
+    health: Health,
+    journal: Journal,
+    sealed: watch::Receiver<Sealed>,
+    receiving: Stage,
+    appending: Stage,
+    sealing: Stage,
+    watching: Stage,
+}
+
+/// A stage's tasks and what stops them.
+struct Stage {
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Stage {
+    fn new() -> Stage {
+        Stage { stop: watch::Sender::new(false), tasks: Vec::new() }
+    }
+
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.push(tokio::spawn(task));
+    }
+
+    fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut stop = self.stop.subscribe();
+        async move {
+            let _ = stop.wait_for(|stop| *stop).await;
+        }
+    }
+
+    /// Stops the tasks and waits; after `deadline` they are cut off. Says whether all finished.
+    async fn finish(self, deadline: Duration) -> bool {
+        self.stop.send_replace(true);
+        let until = tokio::time::Instant::now() + deadline;
+        let mut finished = true;
+        for mut task in self.tasks {
+            if tokio::time::timeout_at(until, &mut task).await.is_err() {
+                task.abort();
+                finished = false;
+            }
+        }
+        finished
+    }
+}
+
+/// The listeners, bound before anything else is started: a port that is taken is the most likely reason to fail.
+struct Listeners {
+    grpc: TcpListener,
+    http: TcpListener,
+    health: TcpListener,
+    metrics: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Listeners> {
+        Ok(Listeners {
+            grpc: bind("receivers.otlp.protocols.grpc.endpoint", config.grpc.listener.address).await?,
+            http: bind("receivers.otlp.protocols.http.endpoint", config.http.listener.address).await?,
+            health: bind("extensions.health_check.endpoint", config.health.address).await?,
+            metrics: bind("service.telemetry.metrics.address", config.metrics.address).await?,
+        })
+    }
+
+    fn addresses(&self) -> Result<Addresses> {
+        Ok(Addresses {
+            grpc: self.grpc.local_addr()?,
+            http: self.http.local_addr()?,
+            health: self.health.local_addr()?,
+            metrics: self.metrics.local_addr()?,
+        })
+    }
+}
+
+async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener> {
+    let advice = || format!("cannot listen on {address}: free the port, or set {setting} to another one");
+    TcpListener::bind(address).await.with_context(advice)
+}
+
+/// Sets up the process's log. Once per process.
+pub fn set_up_logs(config: &Config) -> Result<()> {
+    let encoding = match config.logs.encoding {
+        Encoding::Console => logs::Encoding::Console,
+        Encoding::Json => logs::Encoding::Json,
+    };
+    let logs = logs::Config { level: config.logs.level.as_str().to_ascii_lowercase(), encoding };
+    Ok(logs::init(&logs, std::env::var("RUST_LOG").ok().as_deref())?)
+}
+
+/// Starts every stage; returns when all listeners accept.
+pub async fn start(config: Config, clock: Clock) -> Result<Running> {
+    let listeners = Listeners::bind(&config).await?;
+    let addresses = listeners.addresses()?;
+    let health = Health::new(&["journal", "lake", "receiver"]);
+    let metrics = Metrics::new(clock.clone());
+    let mut watching = Stage::new();
+    watch_routes(&mut watching, listeners.health, health.router());
+    watch_routes(&mut watching, listeners.metrics, metrics.router());
+
+    let journal = open_journal(&config)?;
+    health.set("journal", State::Ok);
+    let lake = Lake::open(&config.lake_options()).await.context("cannot open the lake")?;
+    let key = key::lake_key(&lake, &config).await?;
+    health.set("lake", State::Ok);
+
+    let (appending, appended) = start_appending(&config, &lake, &key, &journal, &metrics)?;
+    let mut sealing = Stage::new();
+    let sealer = Sealer::new(
+        lake.clone(),
+        key.clone(),
+        clock.clone(),
+        seal_options(&config),
+        observe_seal(metrics.clone(), health.clone()),
+    );
+    let sealed = sealer.sealed();
+    sealing.spawn(sealer.run(appended, sealing.stop.subscribe()));
+
+    let budget = Budget::new(usize::try_from(config.memory_limit_bytes / 4).unwrap_or(usize::MAX));
+    let intake = Intake::new(Redactor::builtin(key), journal.clone(), clock, metrics.clone(), budget);
+    let receiving = start_receiving(&config, intake, listeners.grpc, listeners.http);
+    health.set("receiver", State::Ok);
+    watching.spawn(watch_journal(journal.clone(), metrics, health.clone()));
+    tracing::info!(grpc = %addresses.grpc, http = %addresses.http, "ready");
+    let data_dir = config.data_dir;
+    Ok(Running { addresses, lake, data_dir, health, journal, sealed, receiving, appending, sealing, watching })
+}
+
+fn open_journal(config: &Config) -> Result<Journal> {
+    let dir = config.data_dir.join("journal");
+    let epoch = u64::from_le_bytes(random()?);
+    Ok(Journal::open(&dir, JournalOptions::default(), epoch)?)
+}
+
+/// Fresh randomness from the operating system.
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness from the operating system: {error}"))?;
+    Ok(bytes)
+}
+
+/// An eighth of the memory limit: what one flush, and what one round of sealing, may hold.
+fn share(config: &Config) -> usize {
+    usize::try_from(config.memory_limit_bytes / 8).unwrap_or(usize::MAX)
+}
+
+fn start_appending(
+    config: &Config,
+    lake: &Lake,
+    key: &LakeKey,
+    journal: &Journal,
+    metrics: &Metrics,
+) -> Result<(Stage, watch::Receiver<crate::sink::lake::append::Appended>)> {
+    let options = AppendOptions {
+        flush_interval: config.lake.flush_interval,
+        flush_bytes: share(config).min(64 << 20),
+        ..AppendOptions::default()
+    };
+    let metrics = metrics.clone();
+    let observe = Arc::new(move |report: AppendReport| {
+        metrics.lake_commits.add(1);
+        metrics.facts.add(report.facts);
+        metrics.facts_redelivered.add(report.duplicates);
+        metrics.poison_records.add(report.poison);
+    });
+    let records = journal.reader("lake")?;
+    let appender = Appender::new(lake.clone(), key.clone(), journal.id().to_owned(), records, options, observe);
+    let appended = appender.appended();
+    let mut stage = Stage::new();
+    stage.spawn(appender.run(stage.stop.subscribe()));
+    Ok((stage, appended))
+}
+
+fn seal_options(config: &Config) -> SealOptions {
+    SealOptions {
+        timing: Timing { idle_timeout: config.idle_timeout, ..Timing::default() },
+        round_bytes: share(config).min(64 << 20),
+        ..SealOptions::default()
+    }
+}
+
+fn observe_seal(metrics: Metrics, health: Health) -> Arc<dyn Fn(&Report) + Send + Sync> {
+    Arc::new(move |report: &Report| {
+        metrics.sessions_sealed.add(report.ended as u64);
+        metrics.sessions_poisoned.add(report.poisoned as u64);
+        for micros in &report.end_to_visible {
+            metrics.session_seal_seconds.observe_micros(*micros);
+        }
+        if report.failed {
+            metrics.lake_commit_failures.add(1);
+        }
+        health.set("lake", if report.failed { State::Degraded } else { State::Ok });
+    })
+}
+
+fn start_receiving(config: &Config, intake: Intake, grpc: TcpListener, http: TcpListener) -> Stage {
+    let limits = |bytes: u64| Limits { body_bytes: usize::try_from(bytes).unwrap_or(usize::MAX), ..Limits::default() };
+    let mut stage = Stage::new();
+    let bounds = limits(config.grpc.max_message_bytes);
+    let router = otlp::grpc::router(intake.clone(), bounds);
+    stage.spawn(serve(grpc, router, Protocol::Grpc, bounds, stage.stopped(), DRAIN_REQUESTS));
+    let bounds = limits(config.http.max_body_bytes);
+    let router = http_router(intake, bounds);
+    stage.spawn(serve(http, router, Protocol::Http, bounds, stage.stopped(), DRAIN_REQUESTS));
+    stage
+}
+
+/// Serves what tells how the process is: until the very end, so that the drain can be watched.
+fn watch_routes(stage: &mut Stage, listener: TcpListener, router: Router) {
+    let stopped = stage.stopped();
+    stage.spawn(serve(listener, router, Protocol::Http, Limits::default(), stopped, Duration::from_secs(1)));
+}
+
+async fn watch_journal(journal: Journal, metrics: Metrics, health: Health) {
+    let mut tick = tokio::time::interval(WATCH);
+    loop {
+        tick.tick().await;
+        metrics.journal_bytes.set(journal.bytes());
+        if journal.degraded() {
+            health.set("journal", State::Degraded);
+        }
+    }
+}
+
+/// Returns when SIGTERM or Ctrl-C arrives.
+pub async fn stop_requested() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot listen for Ctrl-C"),
+    }
+}
+
+impl Running {
+    /// Returns when the session's row is in the lake and says that it has ended.
+    pub async fn sealed(&self, workspace: &Workspace, session_id: &str) -> Result<()> {
+        let mut sealed = self.sealed.clone();
+        let only = std::collections::HashSet::from([session_id.to_owned()]);
+        loop {
+            sealed.borrow_and_update();
+            if let Some(table) = self.lake.existing(workspace, TableKind::Sessions).await? {
+                for file in table.files().await? {
+                    let sessions = table.read_sessions(&file, Some(&only)).await?;
+                    if sessions.iter().any(|s| s.session_id == session_id && s.status == Status::Ended) {
+                        return Ok(());
+                    }
+                }
+            }
+            sealed.changed().await.context("the sealer has stopped")?;
+        }
+    }
+
+    /// Stops receiving, writes what was accepted, and stops. At most 30 seconds.
+    pub async fn shutdown(self) -> Result<()> {
+        tracing::info!("stopping: no new requests are taken, what was accepted is written");
+        for component in ["journal", "lake", "receiver"] {
+            self.health.set(component, State::Stopping);
+        }
+        let mut finished = self.receiving.finish(DRAIN_REQUESTS + Duration::from_secs(1)).await;
+        finished &= self.appending.finish(DRAIN_LAKE).await;
+        finished &= self.sealing.finish(DRAIN_SEAL).await;
+        for task in &self.watching.tasks {
+            task.abort();
+        }
+        let journal = self.journal;
+        tokio::task::spawn_blocking(move || journal.close()).await?;
+        match finished {
+            true => tracing::info!("stopped: everything accepted is in the lake"),
+            false => {
+                tracing::warn!("stopped at the deadline: the rest is in the journal and goes on at the next start")
+            }
+        }
+        Ok(())
+    }
+}
