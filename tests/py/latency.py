@@ -29,8 +29,6 @@ LISTENERS = (
     "receivers.otlp.protocols.grpc.endpoint",
     "extensions.health_check.endpoint",
     "service.telemetry.metrics.address",
-    "extensions.web.endpoint",
-    "extensions.sql.endpoint",
 )
 
 
