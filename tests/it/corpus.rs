@@ -13,8 +13,6 @@ pub struct Request {
     pub path: String,
     pub content_type: String,
     pub body: Vec<u8>,
-    /// When it was captured, RFC 3339, UTC.
-    pub at: String,
 }
 
 /// A captured session: a folder with `index.jsonl` (requests in order of arrival), their bodies, and transcripts.
@@ -86,17 +84,16 @@ impl Captured {
         let entry: Value = serde_json::from_str(line).unwrap();
         let path = entry["path"].as_str().unwrap().to_owned();
         let body = fs::read(self.folder.join(entry["file"].as_str().unwrap())).unwrap();
-        let at = rfc3339(entry["received_at"].as_f64().unwrap());
         let content_type = entry["headers"]["content-type"].as_str().unwrap_or("application/json").to_owned();
         if path == "/v1/hooks" && hooks == Hooks::Enveloped {
             let data: Value = serde_json::from_slice(&body).unwrap();
             let envelope = json!({
-                "id": format!("{}-hook-{n}", self.name), "seq": n, "at": at, "kind": "hook",
+                "id": format!("{}-hook-{n}", self.name), "seq": n, "at": rfc3339(entry["received_at"].as_f64().unwrap()), "kind": "hook",
                 "session_id": data["session_id"], "data": data,
             });
-            return Request { path, content_type: "application/x-ndjson".into(), body: line_of(&envelope), at };
+            return Request { path, content_type: "application/x-ndjson".into(), body: line_of(&envelope) };
         }
-        Request { path, content_type, body, at }
+        Request { path, content_type, body }
     }
 
     /// Its transcript files as NDJSON requests, one a file.
@@ -123,7 +120,7 @@ impl Captured {
             }
             body.extend(line_of(&envelope));
         }
-        Request { path: "/v1/hooks".into(), content_type: "application/x-ndjson".into(), body, at: at.into() }
+        Request { path: "/v1/hooks".into(), content_type: "application/x-ndjson".into(), body }
     }
 }
 

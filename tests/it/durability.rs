@@ -104,7 +104,11 @@ fn verify(lake: &Lake, ledger: Ledger, kills: u64, seed: u64) {
         let stored: BTreeSet<String> = rows.iter().map(|r| text(r, "request_id").to_owned()).collect();
         let lost: Vec<_> = acknowledged.difference(&stored).collect();
         assert!(lost.is_empty(), "seed {seed}: {table} lost {} acknowledged records: {lost:?}", lost.len());
-        println!("{table}: {kills} kills, {sent} sent, {} acknowledged, {} stored, 0 lost", acknowledged.len(), stored.len());
+        println!(
+            "{table}: {kills} kills, {sent} sent, {} acknowledged, {} stored, 0 lost",
+            acknowledged.len(),
+            stored.len()
+        );
     }
     assert!(!acknowledged.is_empty());
 }

@@ -68,20 +68,11 @@ pub struct Ports {
     pub http: u16,
     pub health: u16,
     pub metrics: u16,
-    pub web: u16,
-    pub sql: u16,
 }
 
 impl Ports {
     fn free() -> Ports {
-        Ports {
-            grpc: free_port(),
-            http: free_port(),
-            health: free_port(),
-            metrics: free_port(),
-            web: free_port(),
-            sql: free_port(),
-        }
+        Ports { grpc: free_port(), http: free_port(), health: free_port(), metrics: free_port() }
     }
 
     fn settings(&self) -> Vec<String> {
@@ -90,8 +81,6 @@ impl Ports {
             ("receivers.otlp.protocols.http.endpoint", self.http),
             ("extensions.health_check.endpoint", self.health),
             ("service.telemetry.metrics.address", self.metrics),
-            ("extensions.web.endpoint", self.web),
-            ("extensions.sql.endpoint", self.sql),
         ]
         .iter()
         .map(|(key, port)| format!("{key}=127.0.0.1:{port}"))

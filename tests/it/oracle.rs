@@ -39,7 +39,8 @@ pub struct ApiRequest {
 pub struct Tool {
     pub name: Option<String>,
     pub input: Value,
-    pub output: Value,
+    /// As `PostToolUse` and `PostToolBatch` tell it; they may differ in form.
+    pub outputs: Vec<Value>,
     /// A `PostToolUse` hook told its output.
     pub post: bool,
     pub failed: Option<bool>,

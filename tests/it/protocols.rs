@@ -20,7 +20,9 @@ fn log_request(session: &str, n: usize) -> Vec<u8> {
         {"key": "request_id", "value": {"stringValue": format!("req_{session}_{n}")}},
     ]);
     let record = json!({"timeUnixNano": "1795346337000000000", "attributes": attributes});
-    json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).to_string().into_bytes()
+    let resource = json!({"attributes": [{"key": "service.name", "value": {"stringValue": "claude-code"}}]});
+    let resource_logs = json!([{"resource": resource, "scopeLogs": [{"logRecords": [record]}]}]);
+    json!({"resourceLogs": resource_logs}).to_string().into_bytes()
 }
 
 #[test]
@@ -30,7 +32,11 @@ fn success_is_200_in_the_content_type_of_the_request() {
         let empty = server.post(path, PROTOBUF, b"").unwrap();
         assert_eq!((empty.status, empty.header("content-type"), empty.body.len()), (200, Some(PROTOBUF), 0), "{path}");
         let empty = server.post(path, JSON, b"{}").unwrap();
-        assert_eq!((empty.status, empty.header("content-type"), empty.text()), (200, Some(JSON), "{}".into()), "{path}");
+        assert_eq!(
+            (empty.status, empty.header("content-type"), empty.text()),
+            (200, Some(JSON), "{}".into()),
+            "{path}"
+        );
         let charset = server.post(path, "Application/JSON; charset=utf-8", b"{}").unwrap();
         assert_eq!(charset.status, 200, "{path}");
     }
@@ -101,7 +107,8 @@ fn health_and_metrics_are_served() {
     assert_eq!(http::get(server.ports.health, "/live").unwrap().status, 200);
     assert_eq!(http::get(server.ports.health, "/ready").unwrap().status, 200);
     let metrics = http::get(server.ports.metrics, "/metrics").unwrap().text();
-    let accepted = metrics.lines().find(|l| l.starts_with("otelcol_receiver_accepted_log_records")).expect(&metrics);
+    let accepted = |l: &&str| l.starts_with("otelcol_receiver_accepted_log_records") && l.contains("http");
+    let accepted = metrics.lines().find(accepted).expect(&metrics);
     assert!(!accepted.ends_with(" 0"), "{accepted}");
 }
 

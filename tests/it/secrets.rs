@@ -73,7 +73,8 @@ fn a_secret_in_any_place_of_any_request_is_kept_nowhere() {
     fs::write(outputs.join("metrics"), metrics.body).unwrap();
     server.terminate();
     fs::write(outputs.join("log"), server.log()).unwrap();
-    let paths = [folder.to_str().unwrap(), server.data_dir().to_str().unwrap(), outputs.to_str().unwrap()].map(String::from);
+    let paths =
+        [folder.to_str().unwrap(), server.data_dir().to_str().unwrap(), outputs.to_str().unwrap()].map(String::from);
     let arguments = ["check", &paths[0], &paths[1], &paths[2]];
     let check: Check = serde_json::from_str(&run_python("plant.py", &arguments, b"")).unwrap();
     assert!(check.secrets > 1000 && check.files > 10, "{} secrets, {} files", check.secrets, check.files);

@@ -70,7 +70,8 @@ fn check_costs(oracle: &Oracle, rows: &Rows, findings: &mut Findings) {
         findings.check(micros(&call["cost_usd"]) == expected.cost_micros, || {
             format!("{id} costs {} instead of {:?} micros", call["cost_usd"], expected.cost_micros)
         });
-        findings.check(call["model"].as_str() == expected.model.as_deref(), || format!("{id}: model {}", call["model"]));
+        findings
+            .check(call["model"].as_str() == expected.model.as_deref(), || format!("{id}: model {}", call["model"]));
         for (name, tokens) in &expected.tokens {
             findings.check(call[name.as_str()].as_i64() == *tokens, || {
                 format!("{id}: {name} is {} instead of {tokens:?}", call[name.as_str()])
@@ -113,7 +114,10 @@ fn check_tools(oracle: &Oracle, rows: &Rows, findings: &mut Findings) {
             });
         }
         if tool.post {
-            findings.check(call["tool_output"].as_str().is_some_and(|o| !o.is_empty()), || format!("{id}: no output"));
+            let stored = call["tool_output"].as_str();
+            findings.check(tool.outputs.iter().any(|sent| same_text_or_json(sent, stored)), || {
+                format!("{id}: tool_output is {stored:?} instead of one of {:?}", tool.outputs)
+            });
         }
         if let Some(failed) = tool.failed {
             findings.check(call["success"].as_bool() == Some(!failed), || {
@@ -126,6 +130,13 @@ fn check_tools(oracle: &Oracle, rows: &Rows, findings: &mut Findings) {
 fn same_json(original: &Value, stored: Option<&str>) -> bool {
     let Some(stored) = stored.and_then(|s| serde_json::from_str::<Value>(s).ok()) else { return false };
     same_values(original, &stored)
+}
+
+fn same_text_or_json(original: &Value, stored: Option<&str>) -> bool {
+    match (original, stored) {
+        (Value::String(original), Some(stored)) => same_but_redacted(original, stored),
+        (_, stored) => same_json(original, stored),
+    }
 }
 
 fn same_values(original: &Value, stored: &Value) -> bool {

@@ -38,7 +38,7 @@ class Oracle:
 
     def tool(self, tool_use_id):
         return self.tools.setdefault(
-            tool_use_id, {"name": None, "input": None, "output": None, "post": False, "failed": None, "log": False}
+            tool_use_id, {"name": None, "input": None, "outputs": [], "post": False, "failed": None, "log": False}
         )
 
     def log(self, attributes):
@@ -64,12 +64,15 @@ class Oracle:
             tool = self.tool(data["tool_use_id"])
             tool["name"], tool["input"] = data["tool_name"], data["tool_input"]
             if event == "PostToolUse":
-                tool["post"], tool["output"] = True, data["tool_response"]
+                tool["post"] = True
+                tool["outputs"].append(data["tool_response"])
             elif event == "PostToolUseFailure":
                 tool["failed"] = True
         elif event == "PostToolBatch":
             for call in data["tool_calls"]:
-                self.tool(call["tool_use_id"])["name"] = call["tool_name"]
+                tool = self.tool(call["tool_use_id"])
+                tool["name"] = call["tool_name"]
+                tool["outputs"].append(call["tool_response"])
         elif event == "MessageDisplay":
             self.displays.setdefault(data["message_id"], {})[data["index"]] = data["delta"]
         elif event in ("Stop", "SubagentStop") and data.get("last_assistant_message"):

@@ -1,0 +1,56 @@
+//! Every query under `examples/duckdb` runs, and answers something, on a lake of captured sessions.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::corpus::{self, Captured, Hooks};
+use crate::harness::{Setup, root};
+use crate::query::{Lake, run_python};
+use crate::replay;
+
+/// Runs `setup` files and then one query file, as `.read` does; the last statement's rows.
+fn run(lake: &str, query: &str) -> Vec<Value> {
+    let file = |name: &str| root().join("examples/duckdb").join(name).display().to_string();
+    let answer = run_python("example.py", &[lake, &file("setup.sql"), &file(query)], b"");
+    serde_json::from_str(&answer).unwrap_or_else(|e| panic!("{query}: {e}: {answer}"))
+}
+
+fn queries() -> Vec<String> {
+    let names = fs::read_dir(root().join("examples/duckdb")).unwrap().map(|e| e.unwrap().file_name());
+    let mut names: Vec<String> = names.map(|n| n.to_string_lossy().into_owned()).collect();
+    names.retain(|n| n.ends_with(".sql") && !n.starts_with("setup"));
+    names.sort();
+    names
+}
+
+#[test]
+fn every_example_answers_on_captured_sessions() {
+    let server = Setup::default().idle("2s").start();
+    let sessions: Vec<Captured> = ["content-on", "subagent", "sigkill"].map(corpus::fixture).into();
+    for captured in &sessions {
+        corpus::send(&server, &captured.requests(Hooks::Raw));
+    }
+    corpus::send_marker(&server, "marker");
+    let ids: Vec<String> = sessions.iter().flat_map(Captured::session_ids).collect();
+    replay::read(&Lake::of(&server), &ids, "marker");
+
+    assert!(queries().len() >= 6);
+    for query in queries() {
+        let rows = run(&server.lake(), &query);
+        assert!(!rows.is_empty(), "{query} finds nothing");
+    }
+    let costs = run(&server.lake(), "cost-by-user-and-day.sql");
+    assert!(costs.iter().any(|r| r["cost_usd"].is_string()), "{costs:?}");
+    let gaps = run(&server.lake(), "gaps.sql");
+    assert!(gaps.iter().any(|r| r["gap"] == "tool_without_result"), "{gaps:?}");
+}
+
+/// The README of the examples names every file, so that none is forgotten.
+#[test]
+fn the_examples_are_listed() {
+    let readme = fs::read_to_string(root().join("examples/duckdb/README.md")).unwrap();
+    for query in queries() {
+        assert!(readme.contains(&format!("`{query}`")), "{query} is not listed");
+    }
+}
