@@ -253,3 +253,54 @@ fn settle(text: &str, mut hits: Vec<Hit>) -> Vec<Hit> {
     }
     settled
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(id: &'static str, keywords: &'static [&'static str], pattern: &'static str, back: usize) -> Rule {
+        Rule { id, keywords, pattern, back, ahead: 16, check: Check::None }
+    }
+
+    fn spans(rules: &[Rule], text: &str) -> Vec<(&'static str, Range<usize>)> {
+        let hits = Engine::new(rules).expect("the rules compile").scan(text, Scope::Forms);
+        hits.into_iter().map(|hit| (hit.rule, hit.span)).collect()
+    }
+
+    #[test]
+    fn the_longest_names_a_heap_of_hits_and_the_union_is_hidden() {
+        let rules =
+            [rule("short", &["abc"], "abc", 0), rule("long", &["bcd"], "bcdef", 0), rule("late", &["bcd"], "bcdef", 0)];
+        assert_eq!(spans(&rules, "-abcdef-abc-"), [("long", 1..7), ("short", 8..11)]);
+    }
+
+    #[test]
+    fn matches_grow_beyond_the_first_window() {
+        let text = format!("k-{} end", "a".repeat(1000));
+        assert_eq!(spans(&[rule("anchored", &["k-"], r"\bk-a+", 0)], &text), [("anchored", 0..1002)]);
+        assert_eq!(spans(&[rule("searched", &["k-"], r"\bk-a+", 1)], &text), [("searched", 0..1002)]);
+    }
+
+    #[test]
+    fn each_of_many_keywords_in_one_window_is_tried() {
+        let rules = [rule("r", &["k-"], r"\bk-\d+", 2)];
+        assert_eq!(spans(&rules, "k-x k-1 k-y k-22"), [("r", 4..7), ("r", 12..16)]);
+    }
+
+    #[test]
+    fn a_word_around_the_keyword_is_no_match() {
+        assert_eq!(spans(&[rule("r", &["k-"], r"\bk-\d+", 0)], "ask-12 _k-12 é k-12"), [("r", 16..20)]);
+    }
+
+    #[test]
+    fn an_equal_secret_elsewhere_in_the_text_is_hidden_too() {
+        let rules = [rule("r", &["key "], r"key (?P<s>\w+)", 0)];
+        assert_eq!(spans(&rules, "key a1b2c3d4 or a1b2c3d4"), [("r", 4..12), ("r", 16..24)]);
+    }
+
+    #[test]
+    fn a_bad_pattern_is_an_error_with_the_rule() {
+        let error = Engine::new(&[rule("broken", &["k"], "(", 0)]).err().expect("the pattern is no regex");
+        assert!(error.to_string().starts_with("rule broken: "));
+    }
+}
