@@ -27,10 +27,11 @@ pub static RULES: &[Rule] = &[
     Rule {
         id: "private-key",
         keywords: &["--begin", "-- begin"],
-        // The second branch is for blocks that are cut off before their end.
+        // A block ends at the next row of dashes, or many open blocks would each be read to the last one's end. The
+        // second branch is for blocks that are cut off before their end.
         pattern: concat!(
             r"-{4,5} ?BEGIN[ A-Z0-9_]{0,40}PRIVATE KEY[ A-Z]{0,10}-{4,5}",
-            r"(?:(?s:.*?)-{4,5} ?END[ A-Z0-9_]{0,40}PRIVATE KEY[ A-Z]{0,10}-{4,5}",
+            r"(?:(?:-{0,2}[^-])*?-{4,5} ?END[ A-Z0-9_]{0,40}PRIVATE KEY[ A-Z]{0,10}-{4,5}",
             r#"|(?:(?:\\+[nrt]|[\s"'+,>#*|])*(?:[A-Z][A-Za-z-]{2,20}: [^\n\\]{0,80}|[A-Za-z0-9+/=]{16,}))*"#,
             r"(?:(?:\\+[nrt]|\s)+[A-Za-z0-9+/=]{1,64}\s*$)?)",
         ),

@@ -92,11 +92,18 @@ impl Engine {
         let mut hits = Vec::new();
         let mut windows: Vec<(usize, Range<usize>)> = Vec::new();
         let mut names = pairs::Reader::new(text);
+        // By rule: up to where its last match went, hit or not. A keyword inside it would only read its tail again.
+        let mut matched: Vec<(usize, usize)> = Vec::new();
         for found in self.keywords.find_overlapping_iter(text) {
             for target in &self.targets[found.pattern().as_usize()] {
                 match target {
                     Target::Rule(i) if self.rules[*i].anchored => {
-                        self.at(*i, text.as_bytes(), found.start(), &mut hits)
+                        if !matched.iter().any(|(rule, end)| rule == i && found.start() < *end)
+                            && let Some(end) = self.at(*i, text.as_bytes(), found.start(), &mut hits)
+                        {
+                            matched.retain(|(rule, _)| rule != i);
+                            matched.push((*i, end));
+                        }
                     }
                     Target::Rule(i) => windows.push((*i, self.window(*i, found.start(), text.len()))),
                     Target::Name if scope == Scope::All => hits.extend(names.read(found.range()).map(|span| Hit {
@@ -128,16 +135,16 @@ impl Engine {
         keyword.saturating_sub(rule.back)..keyword.saturating_add(rule.ahead).min(length)
     }
 
-    /// Tries an anchored rule at `start`.
-    fn at(&self, rule: usize, text: &[u8], start: usize, hits: &mut Vec<Hit>) {
+    /// Tries an anchored rule at `start`. Returns where its match ends, hit or not.
+    fn at(&self, rule: usize, text: &[u8], start: usize, hits: &mut Vec<Hit>) -> Option<usize> {
         let compiled = &self.rules[rule];
         if compiled.boundary && start > 0 && is_word(text[start - 1]) {
-            return;
+            return None;
         }
         let mut ahead = compiled.ahead;
         loop {
             let end = start.saturating_add(ahead).min(text.len());
-            let Some((whole, secret)) = compiled.find(&text[..end], start, end) else { return };
+            let (whole, secret) = compiled.find(&text[..end], start, end)?;
             if whole.end == end && end < text.len() {
                 ahead = ahead.saturating_mul(4);
                 continue;
@@ -145,7 +152,7 @@ impl Engine {
             if compiled.check.passes(&text[secret.clone()]) {
                 hits.push(Hit { span: secret, rule: compiled.id, rank: rule });
             }
-            return;
+            return Some(whole.end);
         }
     }
 
@@ -217,7 +224,15 @@ fn is_word(byte: u8) -> bool {
 
 /// Adds the other places where a secret that was found stands in the same text, up to [`MAX_ECHOES`] secrets.
 fn echo(text: &str, hits: &mut Vec<Hit>) {
-    let found: Vec<Hit> = hits.iter().filter(|hit| hit.span.len() <= MAX_ECHO).take(MAX_ECHOES).cloned().collect();
+    let mut found: Vec<Hit> = Vec::new();
+    for hit in hits.iter().filter(|hit| hit.span.len() <= MAX_ECHO) {
+        if found.len() == MAX_ECHOES {
+            break;
+        }
+        if !found.iter().any(|f| text.get(f.span.clone()) == text.get(hit.span.clone())) {
+            found.push(hit.clone());
+        }
+    }
     for hit in found {
         let Some(secret) = text.get(hit.span.clone()).filter(|secret| names::secretive(secret)) else { continue };
         for (start, _) in text.match_indices(secret) {
@@ -279,6 +294,14 @@ mod tests {
         let text = format!("k-{} end", "a".repeat(1000));
         assert_eq!(spans(&[rule("anchored", &["k-"], r"\bk-a+", 0)], &text), [("anchored", 0..1002)]);
         assert_eq!(spans(&[rule("searched", &["k-"], r"\bk-a+", 1)], &text), [("searched", 0..1002)]);
+    }
+
+    /// Quadratic would be minutes here.
+    #[test]
+    fn keywords_inside_a_long_match_are_not_tried_again() {
+        let text = "k-".repeat(500_000);
+        let mixed = Rule { check: Check::Mixed, ..rule("mixed", &["k-"], r"\bk-[a-z-]+", 0) };
+        assert_eq!(spans(&[rule("r", &["k-"], r"\bk-[a-z-]+", 0), mixed], &text), [("r", 0..1_000_000)]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Text is not one language: code (`password = os.environ["X"]`), types (`token: string`), prose (`the password: is
 //! required`) and settings look alike. A quoted value is taken at its word; an unquoted one must not read as code.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::names::{self, Certainty, KEY_KINDS};
@@ -49,6 +50,8 @@ pub struct Reader<'t> {
     text: &'t str,
     /// Names before this position have been read.
     done: usize,
+    /// Bytes of values that may still be read at their full length.
+    budget: Cell<usize>,
 }
 
 /// How the value is written.
@@ -72,7 +75,7 @@ enum Joint {
 
 impl<'t> Reader<'t> {
     pub fn new(text: &'t str) -> Reader<'t> {
-        Reader { text, done: 0 }
+        Reader { text, done: 0, budget: Cell::new(text.len().saturating_mul(4).saturating_add(MAX_VALUE)) }
     }
 
     /// The value beside the name around `keyword`, if it is a secret.
@@ -87,7 +90,22 @@ impl<'t> Reader<'t> {
         }
         let certainty = names::classify(&self.text[name.clone()])?;
         let (joint, at) = self.joint(&name)?;
-        self.value(&name, certainty, joint, at)
+        let value = self.value(&name, certainty, joint, at)?;
+        // Names inside a hidden value are hidden with it.
+        self.done = self.done.max(value.end);
+        Some(value)
+    }
+
+    /// How far a value that starts at `start` is looked for. Values that turn out to be none may hold names again, and
+    /// theirs too: what all of them may read together is bounded by the text's length.
+    fn limit(&self, start: usize) -> usize {
+        const LEAST: usize = 128;
+        let length = MAX_VALUE.min(self.budget.get().max(LEAST));
+        self.text.floor_char_boundary(start.saturating_add(length))
+    }
+
+    fn spend(&self, bytes: usize) {
+        self.budget.set(self.budget.get().saturating_sub(bytes));
     }
 
     fn byte(&self, at: usize) -> u8 {
@@ -207,16 +225,23 @@ impl<'t> Reader<'t> {
     /// The stretch up to the closing quote, which has as many backslashes as the opening one.
     fn quoted(&self, start: usize, quote: u8, escapes: usize) -> Option<Range<usize>> {
         let bytes = self.text.as_bytes();
-        let limit = self.text.floor_char_boundary(start.saturating_add(MAX_VALUE));
+        let limit = self.limit(start);
         let mut backslashes = 0;
         for (i, byte) in bytes[start..limit].iter().enumerate() {
             match byte {
                 b'\\' => backslashes += 1,
-                b'\n' => return None,
-                b if *b == quote && backslashes <= escapes => return Some(start..start + i - backslashes),
+                b'\n' => {
+                    self.spend(i);
+                    return None;
+                }
+                b if *b == quote && backslashes <= escapes => {
+                    self.spend(i);
+                    return Some(start..start + i - backslashes);
+                }
                 _ => backslashes = 0,
             }
         }
+        self.spend(limit - start);
         // The text was cut before the quote closed. (Or it was no opening quote: `"password=" + x`.)
         let cut = limit > start && !bytes[start..limit].iter().any(|b| b" \t+\"'`,".contains(b));
         cut.then_some(start..limit)
@@ -277,8 +302,9 @@ impl<'t> Reader<'t> {
             true => b"\"'`\r\n<>".contains(&b),
             false => b.is_ascii_whitespace() || b"\"'`<>,;&|)}]\\".contains(&b),
         };
-        let length = self.text.as_bytes()[at..].iter().take(MAX_VALUE).take_while(|b| !stop(**b)).count();
-        let mut end = self.text.floor_char_boundary(at + length);
+        let length = self.text.as_bytes()[at..self.limit(at)].iter().take_while(|b| !stop(**b)).count();
+        self.spend(length);
+        let mut end = at + length;
         while end > at && b".:".contains(&self.byte(end - 1)) {
             end -= 1;
         }
