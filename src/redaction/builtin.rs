@@ -27,10 +27,11 @@ pub static RULES: &[Rule] = &[
     Rule {
         id: "private-key",
         keywords: &["--begin", "-- begin"],
-        // The second branch is for blocks that are cut off before their end.
+        // A block ends at the next row of dashes, or many open blocks would each be read to the last one's end. The
+        // second branch is for blocks that are cut off before their end.
         pattern: concat!(
             r"-{4,5} ?BEGIN[ A-Z0-9_]{0,40}PRIVATE KEY[ A-Z]{0,10}-{4,5}",
-            r"(?:(?s:.*?)-{4,5} ?END[ A-Z0-9_]{0,40}PRIVATE KEY[ A-Z]{0,10}-{4,5}",
+            r"(?:(?:-{0,2}[^-])*?-{4,5} ?END[ A-Z0-9_]{0,40}PRIVATE KEY[ A-Z]{0,10}-{4,5}",
             r#"|(?:(?:\\+[nrt]|[\s"'+,>#*|])*(?:[A-Z][A-Za-z-]{2,20}: [^\n\\]{0,80}|[A-Za-z0-9+/=]{16,}))*"#,
             r"(?:(?:\\+[nrt]|\s)+[A-Za-z0-9+/=]{1,64}\s*$)?)",
         ),
@@ -44,6 +45,7 @@ pub static RULES: &[Rule] = &[
         ahead: 4096,
         ..token("jwt", &["eyj"], r"\beyJ[A-Za-z0-9_-]{8,}={0,2}\.(?:eyJ|[A-Za-z0-9_-]{2})[A-Za-z0-9_-]{6,}={0,2}\.?(?:[A-Za-z0-9_-]{10,}={0,2})?")
     },
+    Rule { ahead: 4096, ..token("jwt-base64", &["zxlk"], r"\bZXlK[A-Za-z0-9+/_-]{60,}={0,2}") },
     // Clouds.
     token("aws-access-key-id", &["akia", "asia", "abia", "acca", "aroa", "aida"], r"\b(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA)[A-Z0-9]{16}\b"),
     context(
@@ -134,6 +136,8 @@ pub static RULES: &[Rule] = &[
     token("shopify-token", &["shpat_", "shpca_", "shppa_", "shpss_", "shptka_"], r"\bshp(?:at|ca|pa|ss|tka)_[a-fA-F0-9]{32}\b"),
     token("flutterwave-key", &["flwseck", "flwpubk"], r"\bFLW(?:SECK|PUBK)(?:_TEST)?-[A-Za-z0-9]{12,}(?:-X)?"),
     context("paypal-token", &["access_token$"], 0, r"access_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32}"),
+    token("easypost-key", &["ezak", "eztk"], r"\bEZ[AT]K[A-Za-z0-9]{54}"),
+    token("facebook-token", &["eaam", "eaac"], r"\bEAA[MC][A-Za-z0-9]{80,}"),
     // Work tools and monitoring.
     token("linear-key", &["lin_api_", "lin_oauth_"], r"\blin_(?:api|oauth)_[A-Za-z0-9]{40,}"),
     mixed("notion-token", &["ntn_", "secret_"], r"\b(?:ntn_[A-Za-z0-9]{40,}|secret_[A-Za-z0-9]{43})\b"),
@@ -185,5 +189,96 @@ impl Rule {
 
     const fn checked(self, check: Check) -> Rule {
         Rule { check, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redaction::engine::{Engine, Scope};
+
+    /// `§` stands for as many letters and digits as the rule needs, so that no file holds anything like a real secret.
+    const EXAMPLES: &[(&str, &str, usize)] = &[
+        ("private-key", "-----BEGIN RSA PRIVATE KEY-----\n§\n-----END RSA PRIVATE KEY-----", 64),
+        ("private-key", "-----BEGIN OPENSSH PRIVATE KEY-----\\n§\\n§", 64),
+        ("private-key", "-----BEGIN PGP PRIVATE KEY BLOCK-----\nVersion: 1\n\n§", 70),
+        ("jwt", "eyJ§.eyJ§.§", 30),
+        ("aws-access-key-id", "AKIA§", 0),
+        ("gcp-api-key", "AIza§", 35),
+        ("azure-storage-key", "AccountKey=§==;", 86),
+        ("github-token", "ghp_§", 36),
+        ("github-pat", "github_pat_§", 82),
+        ("gitlab-token", "glpat-§", 20),
+        ("npm-token", "npm_§", 36),
+        ("pypi-token", "pypi-AgEIcHlwaS§", 100),
+        ("docker-token", "dckr_pat_§", 27),
+        ("anthropic-key", "sk-ant-api03-§", 93),
+        ("openai-key", "sk-proj-§", 60),
+        ("llm-key", "sk-§", 48),
+        ("huggingface-token", "hf_§", 34),
+        ("slack-token", "xoxb-§", 40),
+        ("slack-webhook", "https://hooks.slack.com/services/§", 40),
+        ("stripe-key", "sk_live_§", 24),
+        ("sendgrid-key", "SG.§.§", 43),
+        ("linear-key", "lin_api_§", 40),
+        ("notion-token", "ntn_§", 46),
+        ("figma-token", "figd_§", 40),
+        ("vault-token", "hvs.§", 90),
+        ("terraform-token", "abcdefghij1234.atlasv1.§", 60),
+        ("atlassian-token", "ATATT3§", 180),
+        ("authorization", "Authorization: Bearer §", 32),
+        ("authorization", "curl -H 'Authorization: Basic §'", 24),
+        ("curl-user", "curl -s -u admin:§ https://example.com", 12),
+        ("url-password", "postgres://app:§@db.example.com:5432/app", 16),
+        ("sql-password", "ALTER USER app IDENTIFIED BY '§'", 12),
+    ];
+
+    fn example(pattern: &str, length: usize) -> (String, String) {
+        let upper = pattern.starts_with("AKIA");
+        let fill: String = match upper {
+            true => "IOSFODNN7EXAMPLE".to_owned(),
+            false => "q7Rt2wZx9Kb4Lm0Pv5Ny8".chars().cycle().take(length).collect(),
+        };
+        (pattern.replace('§', &fill), fill)
+    }
+
+    #[test]
+    fn each_form_of_secret_is_found_and_named() {
+        let engine = Engine::new(RULES).expect("the rules compile");
+        for (rule, pattern, length) in EXAMPLES {
+            let (text, secret) = example(pattern, *length);
+            for text in [text.clone(), format!("é {text} é"), format!("x=\"{text}\"\n")] {
+                let hits = engine.scan(&text, Scope::All);
+                assert!(hits.iter().any(|hit| hit.rule == *rule), "{rule}: {text}: {hits:?}");
+                let mut kept = text.clone();
+                hits.iter().rev().for_each(|hit| kept.replace_range(hit.span.clone(), ""));
+                assert!(!kept.contains(&secret), "{rule}: {kept}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_secret_stays() {
+        let engine = Engine::new(RULES).expect("the rules compile");
+        for text in [
+            "commit 3b18e512dba79e4c8300dd08aeb37f8e728b8dad",
+            "9ffbc996-316e-5f2d-a628-342a8493e797 req_011CwWER3JgvWv6E2CQ6znrJ toolu_015SL6k5pUbCN9FcZfrFjDCy",
+            "the bearer of bad news, a basic misunderstanding",
+            "ask-the-user task-list-with-many-words risk-of-something-very-long",
+            "https://example.com:8080/path@2x.png http://localhost:4318",
+            "postgres://app:${DB_PASSWORD}@db/app https://user:<password>@host",
+            "sk-learn, sk-estimator-checks, ghp_ alone, AKIA alone",
+            "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU= integrity",
+        ] {
+            assert_eq!(engine.scan(text, Scope::All), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn keywords_are_lower_case_and_ids_fit_a_tag() {
+        for rule in RULES {
+            assert!(rule.keywords.iter().all(|k| k.len() > 1 && *k == k.to_ascii_lowercase()), "{}", rule.id);
+            assert!(rule.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{}", rule.id);
+        }
     }
 }

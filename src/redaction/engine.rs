@@ -92,11 +92,18 @@ impl Engine {
         let mut hits = Vec::new();
         let mut windows: Vec<(usize, Range<usize>)> = Vec::new();
         let mut names = pairs::Reader::new(text);
+        // By rule: up to where its last match went, hit or not. A keyword inside it would only read its tail again.
+        let mut matched: Vec<(usize, usize)> = Vec::new();
         for found in self.keywords.find_overlapping_iter(text) {
             for target in &self.targets[found.pattern().as_usize()] {
                 match target {
                     Target::Rule(i) if self.rules[*i].anchored => {
-                        self.at(*i, text.as_bytes(), found.start(), &mut hits)
+                        if !matched.iter().any(|(rule, end)| rule == i && found.start() < *end)
+                            && let Some(end) = self.at(*i, text.as_bytes(), found.start(), &mut hits)
+                        {
+                            matched.retain(|(rule, _)| rule != i);
+                            matched.push((*i, end));
+                        }
                     }
                     Target::Rule(i) => windows.push((*i, self.window(*i, found.start(), text.len()))),
                     Target::Name if scope == Scope::All => hits.extend(names.read(found.range()).map(|span| Hit {
@@ -128,16 +135,16 @@ impl Engine {
         keyword.saturating_sub(rule.back)..keyword.saturating_add(rule.ahead).min(length)
     }
 
-    /// Tries an anchored rule at `start`.
-    fn at(&self, rule: usize, text: &[u8], start: usize, hits: &mut Vec<Hit>) {
+    /// Tries an anchored rule at `start`. Returns where its match ends, hit or not.
+    fn at(&self, rule: usize, text: &[u8], start: usize, hits: &mut Vec<Hit>) -> Option<usize> {
         let compiled = &self.rules[rule];
         if compiled.boundary && start > 0 && is_word(text[start - 1]) {
-            return;
+            return None;
         }
         let mut ahead = compiled.ahead;
         loop {
             let end = start.saturating_add(ahead).min(text.len());
-            let Some((whole, secret)) = compiled.find(&text[..end], start, end) else { return };
+            let (whole, secret) = compiled.find(&text[..end], start, end)?;
             if whole.end == end && end < text.len() {
                 ahead = ahead.saturating_mul(4);
                 continue;
@@ -145,7 +152,7 @@ impl Engine {
             if compiled.check.passes(&text[secret.clone()]) {
                 hits.push(Hit { span: secret, rule: compiled.id, rank: rule });
             }
-            return;
+            return Some(whole.end);
         }
     }
 
@@ -217,7 +224,15 @@ fn is_word(byte: u8) -> bool {
 
 /// Adds the other places where a secret that was found stands in the same text, up to [`MAX_ECHOES`] secrets.
 fn echo(text: &str, hits: &mut Vec<Hit>) {
-    let found: Vec<Hit> = hits.iter().filter(|hit| hit.span.len() <= MAX_ECHO).take(MAX_ECHOES).cloned().collect();
+    let mut found: Vec<Hit> = Vec::new();
+    for hit in hits.iter().filter(|hit| hit.span.len() <= MAX_ECHO) {
+        if found.len() == MAX_ECHOES {
+            break;
+        }
+        if !found.iter().any(|f| text.get(f.span.clone()) == text.get(hit.span.clone())) {
+            found.push(hit.clone());
+        }
+    }
     for hit in found {
         let Some(secret) = text.get(hit.span.clone()).filter(|secret| names::secretive(secret)) else { continue };
         for (start, _) in text.match_indices(secret) {
@@ -252,4 +267,63 @@ fn settle(text: &str, mut hits: Vec<Hit>) -> Vec<Hit> {
         }
     }
     settled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(id: &'static str, keywords: &'static [&'static str], pattern: &'static str, back: usize) -> Rule {
+        Rule { id, keywords, pattern, back, ahead: 16, check: Check::None }
+    }
+
+    fn spans(rules: &[Rule], text: &str) -> Vec<(&'static str, Range<usize>)> {
+        let hits = Engine::new(rules).expect("the rules compile").scan(text, Scope::Forms);
+        hits.into_iter().map(|hit| (hit.rule, hit.span)).collect()
+    }
+
+    #[test]
+    fn the_longest_names_a_heap_of_hits_and_the_union_is_hidden() {
+        let rules =
+            [rule("short", &["abc"], "abc", 0), rule("long", &["bcd"], "bcdef", 0), rule("late", &["bcd"], "bcdef", 0)];
+        assert_eq!(spans(&rules, "-abcdef-abc-"), [("long", 1..7), ("short", 8..11)]);
+    }
+
+    #[test]
+    fn matches_grow_beyond_the_first_window() {
+        let text = format!("k-{} end", "a".repeat(1000));
+        assert_eq!(spans(&[rule("anchored", &["k-"], r"\bk-a+", 0)], &text), [("anchored", 0..1002)]);
+        assert_eq!(spans(&[rule("searched", &["k-"], r"\bk-a+", 1)], &text), [("searched", 0..1002)]);
+    }
+
+    /// Quadratic would be minutes here.
+    #[test]
+    fn keywords_inside_a_long_match_are_not_tried_again() {
+        let text = "k-".repeat(500_000);
+        let mixed = Rule { check: Check::Mixed, ..rule("mixed", &["k-"], r"\bk-[a-z-]+", 0) };
+        assert_eq!(spans(&[rule("r", &["k-"], r"\bk-[a-z-]+", 0), mixed], &text), [("r", 0..1_000_000)]);
+    }
+
+    #[test]
+    fn each_of_many_keywords_in_one_window_is_tried() {
+        let rules = [rule("r", &["k-"], r"\bk-\d+", 2)];
+        assert_eq!(spans(&rules, "k-x k-1 k-y k-22"), [("r", 4..7), ("r", 12..16)]);
+    }
+
+    #[test]
+    fn a_word_around_the_keyword_is_no_match() {
+        assert_eq!(spans(&[rule("r", &["k-"], r"\bk-\d+", 0)], "ask-12 _k-12 é k-12"), [("r", 16..20)]);
+    }
+
+    #[test]
+    fn an_equal_secret_elsewhere_in_the_text_is_hidden_too() {
+        let rules = [rule("r", &["key "], r"key (?P<s>\w+)", 0)];
+        assert_eq!(spans(&rules, "key a1b2c3d4 or a1b2c3d4"), [("r", 4..12), ("r", 16..24)]);
+    }
+
+    #[test]
+    fn a_bad_pattern_is_an_error_with_the_rule() {
+        let error = Engine::new(&[rule("broken", &["k"], "(", 0)]).err().expect("the pattern is no regex");
+        assert!(error.to_string().starts_with("rule broken: "));
+    }
 }

@@ -5,19 +5,18 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::texts::{Tally, Texts};
+use super::texts::Texts;
 use crate::model::{LakeKey, RecordHits};
 
-/// The lines, what was done to which, and the sum of it.
+/// The lines, and what was done to which.
 pub struct Lines {
     pub payload: Vec<u8>,
     pub hits: Vec<RecordHits>,
-    pub total: Tally,
 }
 
 /// Redacts the envelopes in order. Every raw hook is listed in `hits`: nothing but the hash of what it held names it.
 pub fn redact(envelopes: &[Value], mut texts: Texts<'_>, key: &LakeKey) -> Lines {
-    let mut lines = Lines { payload: Vec::new(), hits: Vec::new(), total: Tally::default() };
+    let mut lines = Lines { payload: Vec::new(), hits: Vec::new() };
     for (index, envelope) in envelopes.iter().enumerate() {
         // Written compactly, JSON has no line end: one envelope, one line.
         let written = envelope.to_string();
@@ -25,7 +24,6 @@ pub fn redact(envelopes: &[Value], mut texts: Texts<'_>, key: &LakeKey) -> Lines
         lines.payload.extend_from_slice(redacted.as_deref().unwrap_or(&written).as_bytes());
         lines.payload.push(b'\n');
         let tally = texts.take();
-        lines.total.merge(&tally);
         if envelope.get("id").is_none() || !tally.is_empty() {
             let redactions = tally.into_sorted();
             lines.hits.push(RecordHits { index: index as u32, identity: identity(envelope, key), redactions });

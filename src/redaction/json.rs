@@ -312,3 +312,60 @@ fn unicode(text: &str) -> Option<(char, usize)> {
 fn encode(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redaction::builtin;
+    use crate::redaction::engine::Engine;
+
+    fn redacted(text: &str) -> Option<Option<String>> {
+        let engine = Engine::new(builtin::RULES).expect("the rules compile");
+        redact(text, None, &mut Texts::new(&engine), 0)
+    }
+
+    #[test]
+    fn only_the_literals_that_hit_change() {
+        let text = "{ \"n\" : 1.500, \"big\": 12345678901234567890123, \"password\":\"hunter2\",\"u\":\"\\u00e9\\/\" }";
+        let expected = text.replace("hunter2", "[REDACTED:key-name]");
+        assert_eq!(redacted(text), Some(Some(expected)));
+        assert_eq!(redacted("{\"a\": [1, true, null, \"x\"]}\n{\"b\": {}}"), Some(None));
+    }
+
+    #[test]
+    fn names_and_values_side_by_side_are_a_pair_in_either_order() {
+        for text in [
+            r#"{"name":"DB_PASSWORD","value":"hunter2"}"#,
+            r#"{"value":"hunter2","name":"DB_PASSWORD"}"#,
+            r#"{"key":"client_secret","value":"hunter2"}"#,
+        ] {
+            assert_eq!(redacted(text), Some(Some(text.replace("hunter2", "[REDACTED:key-name]"))));
+        }
+        assert_eq!(redacted(r#"{"name":"USER","value":"hunter2"}"#), Some(None));
+    }
+
+    #[test]
+    fn documents_that_are_cut_off_are_read_to_their_end() {
+        assert_eq!(
+            redacted(r#"{"a":{"api_key":"hunter2"#),
+            Some(Some(r#"{"a":{"api_key":"[REDACTED:key-name]"#.to_owned()))
+        );
+        for text in ["{\"a", "{\"a\":", "[1,", "[tr", "{\"a\":\"\\", "{\"a\":\"\\u12", "["] {
+            assert_eq!(redacted(text), Some(None), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_text_is_no_json() {
+        for text in
+            ["[2026-11-22] started", "{{ template }}", "[x]", "{a: 1}", "{\"a\" 1}", "[1]]", "{]", "[REDACTED:jwt]"]
+        {
+            assert_eq!(redacted(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_decoded() {
+        assert_eq!(decode(r#"a\n\t\"\\\/\u0041\ud83d\ude00\ud83d\x\"#), "a\n\t\"\\/A\u{1f600}\u{fffd}\\x\\");
+    }
+}

@@ -167,3 +167,5 @@ fn policy_hash() -> String {
     }
     hasher.finalize().to_hex()[..16].to_owned()
 }
+#[cfg(test)]
+mod tests;

@@ -262,9 +262,11 @@ fn dummy(value: &str) -> bool {
     kinds.len() <= 1 || masked(value.as_bytes()) || value.trim_start_matches('-').starts_with("0x") && value.len() < 12
 }
 
-/// A run of eight `x` or `*`: somebody has masked the value already, or never had one.
+/// Mostly `x` or `*`, eight of them in a row: somebody has masked the value already, or never had one.
 pub fn masked(value: &[u8]) -> bool {
-    value.windows(8).any(|run| run.iter().all(|b| b"xX".contains(b)) || run.iter().all(|b| *b == b'*'))
+    let is_mark = |b: &u8| b"xX*".contains(b);
+    let marks = value.iter().filter(|b| is_mark(b)).count();
+    marks * 2 >= value.len() && value.windows(8).any(|run| run.iter().all(is_mark))
 }
 
 /// A name between two marks.

@@ -4,6 +4,7 @@
 //! Text is not one language: code (`password = os.environ["X"]`), types (`token: string`), prose (`the password: is
 //! required`) and settings look alike. A quoted value is taken at its word; an unquoted one must not read as code.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::names::{self, Certainty, KEY_KINDS};
@@ -49,6 +50,8 @@ pub struct Reader<'t> {
     text: &'t str,
     /// Names before this position have been read.
     done: usize,
+    /// Bytes of values that may still be read at their full length.
+    budget: Cell<usize>,
 }
 
 /// How the value is written.
@@ -72,7 +75,7 @@ enum Joint {
 
 impl<'t> Reader<'t> {
     pub fn new(text: &'t str) -> Reader<'t> {
-        Reader { text, done: 0 }
+        Reader { text, done: 0, budget: Cell::new(text.len().saturating_mul(4).saturating_add(MAX_VALUE)) }
     }
 
     /// The value beside the name around `keyword`, if it is a secret.
@@ -87,7 +90,22 @@ impl<'t> Reader<'t> {
         }
         let certainty = names::classify(&self.text[name.clone()])?;
         let (joint, at) = self.joint(&name)?;
-        self.value(&name, certainty, joint, at)
+        let value = self.value(&name, certainty, joint, at)?;
+        // Names inside a hidden value are hidden with it.
+        self.done = self.done.max(value.end);
+        Some(value)
+    }
+
+    /// How far a value that starts at `start` is looked for. Values that turn out to be none may hold names again, and
+    /// theirs too: what all of them may read together is bounded by the text's length.
+    fn limit(&self, start: usize) -> usize {
+        const LEAST: usize = 128;
+        let length = MAX_VALUE.min(self.budget.get().max(LEAST));
+        self.text.floor_char_boundary(start.saturating_add(length))
+    }
+
+    fn spend(&self, bytes: usize) {
+        self.budget.set(self.budget.get().saturating_sub(bytes));
     }
 
     fn byte(&self, at: usize) -> u8 {
@@ -134,7 +152,8 @@ impl<'t> Reader<'t> {
             return None;
         }
         let rest = &self.text.as_bytes()[spaced..];
-        let assign = [&b"==="[..], b"!==", b":=", b"=>", b"==", b"!=", b"+=", b"?=", b"|=", b"="];
+        let assign =
+            [&b":::="[..], b"::=", b"===", b"!==", b":=", b"=>", b"==", b"!=", b"+=", b".=", b"?=", b"|=", b"="];
         if let Some(sign) = assign.iter().find(|sign| rest.starts_with(sign)) {
             let value = self.skip(spaced + sign.len(), b" \t");
             let tight = spaced == at && value == spaced + sign.len() && *sign == b"=";
@@ -142,35 +161,46 @@ impl<'t> Reader<'t> {
         }
         match rest.first()? {
             b':' if rest.get(1) != Some(&b':') => Some(self.colon(spaced + 1)),
-            b'>' if name.start > 0 && self.byte(name.start - 1) == b'<' => Some((Joint::Element, spaced + 1)),
+            b'>' if name.start > 0 && self.byte(name.start - 1) == b'<' => {
+                Some((Joint::Element, self.skip(spaced + 1, b" \t\r\n")))
+            }
             b'(' if !closed => Some((Joint::Call, self.skip(spaced + 1, b" "))),
             b',' if closed => Some((Joint::Call, self.skip(spaced + 1, b" \t\r\n"))),
             b'v' if closed && rest.starts_with(b"value=") => Some((Joint::Tight, spaced + 6)),
             _ if spaced > at && name.start >= 2 && &self.text.as_bytes()[name.start - 2..name.start] == b"--" => {
                 Some((Joint::Option, spaced))
             }
-            _ if spaced > at => Some((Joint::Apart, spaced + self.copula(rest))),
+            _ if spaced > at => {
+                let copulas: [&[u8]; 3] = [b"is ", b"- ", b"was "];
+                let copula = copulas.iter().find(|word| rest.starts_with(word));
+                let apart = (Joint::Apart, spaced + copula.map_or(0, |word| word.len()));
+                Some(self.typed(spaced).unwrap_or(apart))
+            }
             _ => None,
         }
     }
 
-    /// The length of a word between a name and its value.
-    fn copula(&self, rest: &[u8]) -> usize {
-        [&b"is "[..], b"- ", b"was "].iter().find(|word| rest.starts_with(word)).map_or(0, |word| word.len())
-    }
-
-    /// After a colon; `: string = ` is a type between name and value.
+    /// After a colon: a value, a type with a value after it, or a YAML block with the value on the next line.
     fn colon(&self, after: usize) -> (Joint, usize) {
         let value = self.skip(after, b" \t");
-        let mut end = value;
-        while self.byte(end).is_ascii_alphanumeric() {
-            end += 1;
+        if b"|>".contains(&self.byte(value)) {
+            let line = self.skip(value + 1, b"-+ \r");
+            if self.byte(line) == b'\n' {
+                return (Joint::Assign, self.skip(line, b" \t\r\n"));
+            }
         }
-        let sign = self.skip(end, b" ");
-        if end > value && end - value < 16 && self.byte(sign) == b'=' && self.byte(sign + 1) != b'=' {
-            return (Joint::Assign, self.skip(sign + 1, b" "));
-        }
-        (Joint::Colon, value)
+        self.typed(value).unwrap_or((Joint::Colon, value))
+    }
+
+    /// `string = `: a type between a name and its value.
+    fn typed(&self, at: usize) -> Option<(Joint, usize)> {
+        const LONGEST: usize = 16;
+        let rest = &self.text.as_bytes()[at..];
+        let length = rest.iter().take(LONGEST).take_while(|b| b.is_ascii_alphanumeric()).count();
+        let sign = self.skip(at + length, b" ");
+        let assigned =
+            length > 0 && sign > at + length && self.byte(sign) == b'=' && !b"=>".contains(&self.byte(sign + 1));
+        assigned.then(|| (Joint::Assign, self.skip(sign + 1, b" ")))
     }
 
     fn value(&self, name: &Range<usize>, certainty: Certainty, joint: Joint, at: usize) -> Option<Range<usize>> {
@@ -195,16 +225,23 @@ impl<'t> Reader<'t> {
     /// The stretch up to the closing quote, which has as many backslashes as the opening one.
     fn quoted(&self, start: usize, quote: u8, escapes: usize) -> Option<Range<usize>> {
         let bytes = self.text.as_bytes();
-        let limit = start.saturating_add(MAX_VALUE).min(bytes.len());
+        let limit = self.limit(start);
         let mut backslashes = 0;
-        for at in start..limit {
-            match bytes[at] {
+        for (i, byte) in bytes[start..limit].iter().enumerate() {
+            match byte {
                 b'\\' => backslashes += 1,
-                b'\n' => return None,
-                b if b == quote && backslashes <= escapes => return Some(start..at - backslashes),
+                b'\n' => {
+                    self.spend(i);
+                    return None;
+                }
+                b if *b == quote && backslashes <= escapes => {
+                    self.spend(i);
+                    return Some(start..start + i - backslashes);
+                }
                 _ => backslashes = 0,
             }
         }
+        self.spend(limit - start);
         // The text was cut before the quote closed. (Or it was no opening quote: `"password=" + x`.)
         let cut = limit > start && !bytes[start..limit].iter().any(|b| b" \t+\"'`,".contains(b));
         cut.then_some(start..limit)
@@ -240,6 +277,8 @@ impl<'t> Reader<'t> {
         }
         let real = match (plain, certainty) {
             _ if joint == Joint::Apart => apart(text),
+            // `<password>` alone is a placeholder.
+            _ if joint == Joint::Element && !self.text[value.end..].trim_start().starts_with("</") => false,
             (false, _) => !path_in_code(text),
             (true, Certainty::Weak) => {
                 matches!(joint, Joint::Tight | Joint::Assign)
@@ -263,7 +302,8 @@ impl<'t> Reader<'t> {
             true => b"\"'`\r\n<>".contains(&b),
             false => b.is_ascii_whitespace() || b"\"'`<>,;&|)}]\\".contains(&b),
         };
-        let length = self.text.as_bytes()[at..].iter().take(MAX_VALUE).take_while(|b| !stop(**b)).count();
+        let length = self.text.as_bytes()[at..self.limit(at)].iter().take_while(|b| !stop(**b)).count();
+        self.spend(length);
         let mut end = at + length;
         while end > at && b".:".contains(&self.byte(end - 1)) {
             end -= 1;
@@ -337,4 +377,68 @@ fn path_in_code(value: &str) -> bool {
         "!",
     ];
     starts.iter().any(|start| value.starts_with(start)) || value.contains("::") || value.contains("->")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::redaction::engine::{Engine, Scope};
+
+    fn hidden(text: &str) -> String {
+        let engine = Engine::new(&[]).expect("the names compile");
+        let mut out = text.to_owned();
+        for hit in engine.scan(text, Scope::All).iter().rev() {
+            out.replace_range(hit.span.clone(), "#");
+        }
+        out
+    }
+
+    #[test]
+    fn the_value_is_hidden_and_the_name_stays() {
+        for (text, expected) in [
+            ("password=hunter2x", "password=#"),
+            ("FOO_PASSWORD=whiteduke", "FOO_PASSWORD=#"),
+            ("export API_KEY='a b1 c'", "export API_KEY='a b1 c'"),
+            ("{\"password\": \"open sesame\"}", "{\"password\": \"open sesame\"}"),
+            ("{\"password\": \"hunter\"}", "{\"password\": \"#\"}"),
+            ("{\\\"client_secret\\\": \\\"abc-def\\\"}", "{\\\"client_secret\\\": \\\"#\\\"}"),
+            ("password: hunter\n", "password: #\n"),
+            ("  - passwd: p4ss,word", "  - passwd: #,word"),
+            ("run --password s3cr3t! now", "run --password # now"),
+            ("run --api-key=k3y-value", "run --api-key=#"),
+            ("<password>hunter</password>", "<password>#</password>"),
+            ("db.secret => 'tiger'", "db.secret => '#'"),
+            ("Cookie: sid=1; theme=dark\nnext", "Cookie: #\nnext"),
+            ("Authorization: Bearer abcdef123456", "Authorization: Bearer #"),
+            ("var token: string = \"a1b2c3d4e5\"", "var token: string = \"#\""),
+            ("?access_token=a1b2c3d4&x=1", "?access_token=#&x=1"),
+            ("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "AWS_SECRET_ACCESS_KEY=#"),
+            ("pässword=1 passwörd: secret=ünïcödé1", "pässword=1 passwörd: secret=#"),
+            ("{\"token\":\"a1b2c3d4e5f6", "{\"token\":\"#"),
+        ] {
+            assert_eq!(hidden(text), expected);
+        }
+    }
+
+    #[test]
+    fn code_prose_and_placeholders_stay() {
+        for text in [
+            "the password: is required",
+            "token: string",
+            "password=os.environ[\"X\"]",
+            "password = os.getenv('DB_PASSWORD')",
+            "password=${VAR} token=$TOKEN secret=<secret>",
+            "input_tokens=12 token_count: 5 max_tokens: 4096",
+            "connect(password=password, token=self.token)",
+            "let token = next_token();",
+            "fn auth(token: &str) -> Secret",
+            "if (password == null) return",
+            "const passwordField = document.querySelector('#password');",
+            "PWD=/home/me/project OLDPWD=/tmp",
+            "author: someone, authority=high",
+            "[\"password\", \"username\"]",
+            "The secret is to keep going. Tokens are cheap.",
+        ] {
+            assert_eq!(hidden(text), text);
+        }
+    }
 }
