@@ -63,7 +63,7 @@ fn api_request(n: u64, id: &str) -> Value {
     };
     let records = json!([{"timeUnixNano": time, "body": {"stringValue": "claude_code.api_request"}, "attributes": attributes("api_request")}]);
     json!({"resourceLogs": [{"resource": {"attributes": [attribute("service.name", "claude-code")]},
-                             "scopeLogs": [{"logRecords": records}]}]})
+                             "scopeLogs": [{"scope": {"name": "com.anthropic.claude_code.events"}, "logRecords": records}]}]})
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn log_request(session: &str, n: usize) -> Vec<u8> {
     ]);
     let record = json!({"timeUnixNano": "1795346337000000000", "attributes": attributes});
     let resource = json!({"attributes": [{"key": "service.name", "value": {"stringValue": "claude-code"}}]});
-    let resource_logs = json!([{"resource": resource, "scopeLogs": [{"logRecords": [record]}]}]);
+    let resource_logs = json!([{"resource": resource, "scopeLogs": [{"scope": {"name": "com.anthropic.claude_code.events"}, "logRecords": [record]}]}]);
     json!({"resourceLogs": resource_logs}).to_string().into_bytes()
 }
 

@@ -24,6 +24,7 @@ import duckdb
 from lake import connect, mount
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCOPE = {"name": "com.anthropic.claude_code.events"}
 LISTENERS = (
     "receivers.otlp.protocols.http.endpoint",
     "receivers.otlp.protocols.grpc.endpoint",
@@ -91,7 +92,7 @@ def records(session, n):
         record(2, "tool_result", tool_use_id=f"toolu_{n}", tool_name="Bash", success="true"),
     ]
     resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "claude-code"}}]}
-    return {"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": logs}]}]}
+    return {"resourceLogs": [{"resource": resource, "scopeLogs": [{"scope": SCOPE, "logRecords": logs}]}]}
 
 
 def post(connection, path, body):
