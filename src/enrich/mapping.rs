@@ -48,6 +48,7 @@ pub struct Table {
     pub name: String,
     scopes: Vec<String>,
     prefixes: Vec<String>,
+    services: Vec<String>,
     attributes: Vec<String>,
     /// Attributes that name the session, best first.
     pub session: Vec<String>,
@@ -88,17 +89,24 @@ impl Table {
         &self.columns
     }
 
-    fn fits<'k>(&self, scope: &str, name: &str, keys: &mut impl Iterator<Item = &'k str>) -> bool {
+    fn fits<'k>(&self, scope: &str, service: &str, name: &str, keys: &mut impl Iterator<Item = &'k str>) -> bool {
         self.scopes.iter().any(|s| scope.starts_with(s.as_str()))
+            || self.services.iter().any(|s| s == service)
             || self.prefixes.iter().any(|p| name.starts_with(p.as_str()))
             || (!self.attributes.is_empty() && keys.any(|key| self.attributes.iter().any(|a| a == key)))
     }
 }
 
-/// The table for a record, by its scope's name, its own name and its attributes' keys. The last table fits all.
-pub fn table_for<'k>(scope: &str, name: &str, mut keys: impl Iterator<Item = &'k str>) -> &'static Table {
+/// The table for a record, by the names of its scope, its service and itself, and by its attributes' keys. The last
+/// table fits all.
+pub fn table_for<'k>(
+    scope: &str,
+    service: &str,
+    name: &str,
+    mut keys: impl Iterator<Item = &'k str>,
+) -> &'static Table {
     let (last, tables) = TABLES.split_last().expect("mapping.yaml holds tables, as a test shows");
-    tables.iter().find(|t| t.fits(scope, name, &mut keys)).unwrap_or(last)
+    tables.iter().find(|t| t.fits(scope, service, name, &mut keys)).unwrap_or(last)
 }
 
 static TABLES: LazyLock<Vec<Table>> =
@@ -111,6 +119,8 @@ struct TableYaml {
     name: String,
     scopes: Vec<String>,
     prefixes: Vec<String>,
+    #[serde(default)]
+    services: Vec<String>,
     #[serde(default)]
     attributes: Vec<String>,
     session: Vec<String>,
@@ -156,6 +166,7 @@ fn table(yaml: TableYaml) -> Result<Table, String> {
         name: yaml.name,
         scopes: yaml.scopes,
         prefixes: yaml.prefixes,
+        services: yaml.services,
         attributes: yaml.attributes,
         session: yaml.session,
         trace_is_session: yaml.trace_is_session,
@@ -188,19 +199,20 @@ mod tests {
     fn the_tables_parse_and_the_last_fits_everything() {
         let tables = parse(include_str!("mapping.yaml")).unwrap();
         assert_eq!(tables.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(), ["claude", "genai", "other"]);
-        assert_eq!(table_for("my.app", "hello", std::iter::empty()).name, "other");
+        assert_eq!(table_for("my.app", "", "hello", std::iter::empty()).name, "other");
     }
 
     #[test]
     fn records_choose_their_table_by_scope_name_or_attribute() {
-        assert_eq!(table_for("com.anthropic.claude_code.events", "x", std::iter::empty()).name, "claude");
-        assert_eq!(table_for("", "claude_code.api_request", std::iter::empty()).name, "claude");
-        assert_eq!(table_for("my.sdk", "chat gpt", ["gen_ai.operation.name"].into_iter()).name, "genai");
+        assert_eq!(table_for("com.anthropic.claude_code.events", "", "x", std::iter::empty()).name, "claude");
+        assert_eq!(table_for("", "", "claude_code.api_request", std::iter::empty()).name, "claude");
+        assert_eq!(table_for("relabelled", "cowork", "", std::iter::empty()).name, "claude");
+        assert_eq!(table_for("my.sdk", "", "chat gpt", ["gen_ai.operation.name"].into_iter()).name, "genai");
     }
 
     #[test]
     fn a_record_map_adds_to_its_tables_columns() {
-        let table = table_for("com.anthropic.claude_code.events", "", std::iter::empty());
+        let table = table_for("com.anthropic.claude_code.events", "", "", std::iter::empty());
         let map = table.log(table.short_name("claude_code.api_request")).unwrap();
         assert_eq!(map.kind, Kind::ModelCall);
         assert_eq!(map.targets["request_id"], Target::Text(Text::RequestId));

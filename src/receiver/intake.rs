@@ -75,7 +75,14 @@ impl Intake {
         if let Some(batch) = redacted.batch {
             self.keep(transport, redacted.records, batch, permit).await?;
         }
-        Ok(Accepted { records: redacted.records, partial: None })
+        let partial = redacted.rejected.map(|(rejected, fault)| {
+            self.metrics.records(signal, transport).refused.add(rejected);
+            PartialSuccess {
+                rejected,
+                message: format!("{rejected} records were rejected, the first because: {fault}"),
+            }
+        });
+        Ok(Accepted { records: redacted.records, partial })
     }
 
     /// Takes hook envelopes. Durable when it returns `Ok`. `refused` lines of the same request are counted beside them.

@@ -162,7 +162,7 @@ pub static RULES: &[Rule] = &[
         0,
         r#"\b(?i:bearer|basic)(?:\s{1,4}|[:=]\s{0,2})[\\"']{0,4}(?P<s>[A-Za-z0-9_.~+/-]{12,}={0,2})"#,
     )
-    .checked(Check::Mixed),
+    .checked(Check::Announced),
     context(
         "curl-user",
         &["curl"],

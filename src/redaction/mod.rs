@@ -71,6 +71,9 @@ pub struct RedactedOtlp {
     pub batch: Option<RedactedBatch>,
     /// Records in the batch: log records, spans or data points.
     pub records: u64,
+    /// Records that were left out, and the first one's fault: an id of a wrong length, a string that is no UTF-8, or
+    /// values nested too deep.
+    pub rejected: Option<(u64, WireError)>,
     /// Rule hits, for the counters.
     pub hits: Vec<(String, u64)>,
 }
@@ -94,7 +97,7 @@ impl Redactor {
     /// leaves unchanged are not copied.
     ///
     /// # Errors
-    /// The request is no protobuf, contradicts OTLP's messages, or nests more than 64 of them.
+    /// The request is no protobuf or contradicts OTLP's messages.
     pub fn redact_otlp(&self, delivery: Delivery, signal: Signal, request: Bytes) -> Result<RedactedOtlp, WireError> {
         let key = &self.0.key;
         self.redact_request(delivery, signal, request, &|resource, scope, metric, message, record| {
@@ -119,7 +122,8 @@ impl Redactor {
         let walked = otlp::redact(message, &request, self.texts(), identity)?;
         let payload = walked.request.map_or(request, Bytes::from);
         let batch = (walked.records > 0).then(|| self.seal(delivery, signal, walked.hits, payload));
-        Ok(RedactedOtlp { batch, records: u64::from(walked.records), hits: totals(walked.total) })
+        let rejected = walked.rejected.map(|(count, fault)| (u64::from(count), fault));
+        Ok(RedactedOtlp { batch, records: u64::from(walked.records), rejected, hits: totals(walked.total) })
     }
 
     /// Redacts hook envelopes (JSON objects `{"id","seq","at","kind","session_id","data"}`; a raw hook has only

@@ -10,17 +10,17 @@
 use super::RecordIdentity;
 use super::texts::{Tally, Texts, UNSCANNED};
 use crate::model::RecordHits;
+use crate::model::otlp::check::MAX_DEPTH;
 use crate::model::otlp::schema::{self, Field, FieldKind, Message, Presence};
 use crate::model::otlp::wire::{Entry, Value, WireError, entries, put_bytes};
-
-/// Messages nested deeper are refused. A record's own nesting takes five.
-const MAX_DEPTH: usize = 64;
 
 /// A request after the walk.
 pub struct Walked {
     /// `None`: not a byte changed.
     pub request: Option<Vec<u8>>,
     pub records: u32,
+    /// Records that were left out: their form is sound, what they say is not. With the first one's fault.
+    pub rejected: Option<(u32, WireError)>,
     pub hits: Vec<RecordHits>,
     pub total: Tally,
 }
@@ -32,12 +32,19 @@ pub fn redact(
     texts: Texts<'_>,
     identity: RecordIdentity<'_>,
 ) -> Result<Walked, WireError> {
-    let mut walk =
-        Walk { texts, identity, records: 0, hits: Vec::new(), total: Tally::default(), pending: Tally::default() };
-    let request = walk.enclosing(message, request, Place::default(), 0)?;
+    let mut walk = Walk {
+        texts,
+        identity,
+        records: 0,
+        rejected: None,
+        hits: Vec::new(),
+        total: Tally::default(),
+        pending: Tally::default(),
+    };
+    let request = walk.enclosing(message, request, Place::default())?;
     let pending = std::mem::take(&mut walk.pending);
     walk.total.merge(&pending);
-    Ok(Walked { request, records: walk.records, hits: walk.hits, total: walk.total })
+    Ok(Walked { request, records: walk.records, rejected: walk.rejected, hits: walk.hits, total: walk.total })
 }
 
 /// What encloses a record, unredacted.
@@ -61,6 +68,7 @@ struct Walk<'w> {
     texts: Texts<'w>,
     identity: RecordIdentity<'w>,
     records: u32,
+    rejected: Option<(u32, WireError)>,
     hits: Vec<RecordHits>,
     total: Tally,
     /// Hits in resources, scopes and metrics that no record has been listed with yet.
@@ -74,7 +82,6 @@ impl Walk<'_> {
         message: &'static Message,
         bytes: &'a [u8],
         mut place: Place<'a>,
-        depth: usize,
     ) -> Result<Option<Vec<u8>>, WireError> {
         let fields: Vec<Entry<'a>> = entries(bytes).collect::<Result<_, _>>()?;
         let mut changes = Vec::with_capacity(fields.len());
@@ -83,7 +90,7 @@ impl Walk<'_> {
                 Some(field) if bears_records(field) => Change::Keep,
                 Some(field) => {
                     place.note(message, entry);
-                    self.field(field, entry, None, depth)?
+                    self.field(field, entry, None, 0)?
                 }
                 None => Change::Drop,
             };
@@ -94,7 +101,7 @@ impl Walk<'_> {
         self.pending.merge(&shared);
         for (entry, change) in fields.iter().zip(&mut changes) {
             if let Some(field) = message.field(entry.number).filter(|field| bears_records(field)) {
-                *change = self.below(field, entry, place, depth)?;
+                *change = self.below(field, entry, place)?;
             }
         }
         let mut output = Output::new(bytes);
@@ -104,21 +111,23 @@ impl Walk<'_> {
         Ok(output.finish())
     }
 
-    fn below<'a>(
-        &mut self,
-        field: &Field,
-        entry: &Entry<'a>,
-        place: Place<'a>,
-        depth: usize,
-    ) -> Result<Change, WireError> {
+    fn below<'a>(&mut self, field: &Field, entry: &Entry<'a>, place: Place<'a>) -> Result<Change, WireError> {
         let (FieldKind::Message(message), Value::Bytes(bytes)) = (field.kind, entry.value) else {
             return Err(WireError::WrongType(entry.number));
         };
-        let new = match is_record(message) {
-            true => self.record(message, bytes, place, depth + 1)?,
-            false => self.enclosing(message, bytes, place, depth + 1)?,
-        };
-        Ok(new.map_or(Change::Keep, Change::Replace))
+        if !is_record(message) {
+            return Ok(self.enclosing(message, bytes, place)?.map_or(Change::Keep, Change::Replace));
+        }
+        match self.record(message, bytes, place) {
+            Ok(new) => Ok(new.map_or(Change::Keep, Change::Replace)),
+            Err(fault) if is_the_records_own(fault) => {
+                self.texts.take();
+                let (count, first) = self.rejected.unwrap_or((0, fault));
+                self.rejected = Some((count + 1, first));
+                Ok(Change::Drop)
+            }
+            Err(fault) => Err(fault),
+        }
     }
 
     fn record(
@@ -126,9 +135,8 @@ impl Walk<'_> {
         message: &'static Message,
         bytes: &[u8],
         place: Place<'_>,
-        depth: usize,
     ) -> Result<Option<Vec<u8>>, WireError> {
-        let new = self.message(message, bytes, None, depth)?;
+        let new = self.message(message, bytes, None, 0)?;
         let own = self.texts.take();
         let index = self.records;
         self.records += 1;
@@ -142,7 +150,7 @@ impl Walk<'_> {
         Ok(new)
     }
 
-    /// Any message; `context` is the key that an `AnyValue` stands under.
+    /// Any message; `context` is the key that an `AnyValue` stands under, `depth` counts the `AnyValue`s around it.
     fn message(
         &mut self,
         message: &'static Message,
@@ -150,6 +158,7 @@ impl Walk<'_> {
         context: Option<&str>,
         depth: usize,
     ) -> Result<Option<Vec<u8>>, WireError> {
+        let depth = depth + usize::from(message.is(&schema::ANY_VALUE));
         if depth > MAX_DEPTH {
             return Err(WireError::Depth(MAX_DEPTH));
         }
@@ -190,7 +199,7 @@ impl Walk<'_> {
             FieldKind::Bytes => self.bytes(bytes, context),
             FieldKind::Id(length) if bytes.is_empty() || bytes.len() == length => None,
             FieldKind::Id(_) => return Err(WireError::IdLength(number, bytes.len())),
-            FieldKind::Message(message) => self.message(message, bytes, context, depth + 1)?,
+            FieldKind::Message(message) => self.message(message, bytes, context, depth)?,
             kind if field.presence == Presence::Repeated && is_packed(kind, bytes) => None,
             _ => return Err(WireError::WrongType(number)),
         };
@@ -253,6 +262,12 @@ impl<'a> Output<'a> {
     fn finish(self) -> Option<Vec<u8>> {
         self.out
     }
+}
+
+/// Faults of one record that leave its neighbours readable: it alone is rejected (OTLP 1.11, "Partial Success"). Any
+/// other fault means that the bytes are no OTLP request.
+fn is_the_records_own(fault: WireError) -> bool {
+    matches!(fault, WireError::IdLength(..) | WireError::Depth(_) | WireError::Utf8(_))
 }
 
 fn is_one_of(message: &'static Message, types: &[&'static Message]) -> bool {

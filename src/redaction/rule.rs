@@ -26,6 +26,9 @@ pub enum Check {
     None,
     /// Letters and digits both: not a word, not a number.
     Mixed,
+    /// After a word that announces a token: as [`Check::Mixed`], or more letters, or capitals in other places, than
+    /// words have.
+    Announced,
     /// Not a variable, a template or a mark.
     NoTemplate,
 }
@@ -37,9 +40,17 @@ impl Check {
             Check::Mixed => {
                 !masked(secret) && secret.iter().any(u8::is_ascii_digit) && secret.iter().any(u8::is_ascii_alphabetic)
             }
+            Check::Announced => Check::Mixed.passes(secret) || (!masked(secret) && unlike_words(secret)),
             Check::NoTemplate => !masked(secret) && !template(secret),
         }
     }
+}
+
+/// `misunderstanding` and `read-only` are words; `yYPBAujSIMAqPTNl` and forty small letters are not.
+fn unlike_words(value: &[u8]) -> bool {
+    let parts = || value.split(|b| !b.is_ascii_alphabetic());
+    let inner_capital = |part: &[u8]| part.windows(2).any(|w| w[0].is_ascii_lowercase() && w[1].is_ascii_uppercase());
+    parts().any(|part| part.len() > 22) || parts().filter(|part| inner_capital(part)).count() > 0 && value.len() >= 16
 }
 
 /// `${X}`, `$X`, `<x>`, `{x}`, `%s`, `***`, `[REDACTED:x]`.

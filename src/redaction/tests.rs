@@ -314,15 +314,24 @@ fn requests_that_contradict_otlp_are_refused() {
         }
         wrapped
     };
+    assert_eq!(refuse(record(&[0x28, 1])), WireError::WrongType(5));
+    assert_eq!(refuse(vec![0x0a, 0x05, 0xff]), WireError::Truncated);
+
+    // what is wrong with one record alone
+    let reject = |bad: &[u8]| {
+        let good = request("build-7", &["good"]).encode_to_vec();
+        let redacted = redact_otlp(Signal::Logs, [record(bad), good].concat());
+        assert_eq!((redacted.records, payload(&redacted).windows(4).any(|w| w == b"good")), (1, true));
+        redacted.rejected.expect("the bad record is told of")
+    };
     let mut bad_id = Vec::new();
     put_bytes(&mut bad_id, 9, &[1; 15]);
-    assert_eq!(refuse(record(&bad_id)), WireError::IdLength(9, 15));
+    assert_eq!(reject(&bad_id), (1, WireError::IdLength(9, 15)));
     let mut bad_text = Vec::new();
     put_bytes(&mut bad_text, 3, &[0xff]);
-    assert_eq!(refuse(record(&bad_text)), WireError::Utf8(3));
-    assert_eq!(refuse(record(&[0x28, 1])), WireError::WrongType(5));
+    assert_eq!(reject(&bad_text), (1, WireError::Utf8(3)));
     let mut deep = Vec::new();
-    for _ in 0..40 {
+    for _ in 0..64 {
         let mut array = Vec::new();
         put_bytes(&mut array, 1, &deep);
         deep.clear();
@@ -330,7 +339,7 @@ fn requests_that_contradict_otlp_are_refused() {
     }
     let mut body = Vec::new();
     put_bytes(&mut body, 5, &deep);
-    assert_eq!(refuse(record(&body)), WireError::Depth(64));
+    assert_eq!(reject(&body), (1, WireError::Depth(64)));
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! Replies that only hooks know. They name no request: they are placed by equal text, else by what the hooks' own
-//! order says about them, else by their position in the prompt; and what finds no place is a model call of its own.
+//! Replies that only hooks know. They name no request: they are placed by equal text, else by the length that the
+//! client's log gives where it keeps the text back, else by what the hooks' own order says about them, else by their
+//! position in the prompt; and what finds no place is a model call of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,7 @@ pub fn place(items: &[Item<'_>], drafts: &mut Drafts) {
         let calls = calls(items, drafts, &turn);
         let mut placement = Placement { items, drafts, calls, replies: &replies, given: vec![None; replies.len()] };
         placement.by_text();
+        placement.by_length();
         placement.by_next_tool(&turn);
         placement.last_of_turn();
         placement.by_position();
@@ -98,6 +100,8 @@ struct Call {
     key: String,
     /// What other sources say that it replied.
     text: Option<(String, bool)>,
+    /// How long the client says that the reply is, in UTF-16 units.
+    length: Option<usize>,
     uses_tools: bool,
 }
 
@@ -112,11 +116,18 @@ fn calls(items: &[Item<'_>], drafts: &Drafts, turn: &Turn) -> Vec<Call> {
         .map(|d| {
             let begin = of(items, d).map(Item::begin).min().unwrap_or(0);
             let uses_tools = request_of(items, d).is_some_and(|r| tool_requests.contains(&r));
-            (begin, Call { key: d.key.clone(), text: content_without_hooks(items, d), uses_tools })
+            let length = of(items, d)
+                .find_map(|i| usize::try_from(i.notes_if("response_length")?.get("response_length")?.as_i64()?).ok());
+            (begin, Call { key: d.key.clone(), text: content_without_hooks(items, d), length, uses_tools })
         })
         .collect();
     calls.sort_by(|a, b| (a.0, &a.1.key).cmp(&(b.0, &b.1.key)));
-    calls.into_iter().map(|(_, call)| call).collect()
+    let mut calls: Vec<Call> = calls.into_iter().map(|(_, call)| call).collect();
+    if calls.iter().any(|c| c.length.is_some()) {
+        // the client tells of every reply that has text: the others have none
+        calls.retain(|c| c.length.is_some() || c.text.is_some());
+    }
+    calls
 }
 
 struct Placement<'p, 'a> {
@@ -146,6 +157,18 @@ impl Placement<'_, '_> {
         let (reply, text) = (self.replies[reply].text.trim(), text.trim());
         let whole = text.rfind("[TRUNCATED").map_or(text, |at| text[..at].trim());
         reply == text || (*cut && !whole.is_empty() && reply.starts_with(whole))
+    }
+
+    /// A text as long as the client says is that reply's. One that redaction changed has another length now.
+    fn by_length(&mut self) {
+        for r in 0..self.replies.len() {
+            if self.given[r].is_none() {
+                let length = Some(self.replies[r].text.encode_utf16().count());
+                let fits =
+                    |c: &usize| self.free(*c) && self.calls[*c].text.is_none() && self.calls[*c].length == length;
+                self.given[r] = (0..self.calls.len()).find(fits).map(|c| (c, true));
+            }
+        }
     }
 
     /// A shown text that a tool call follows, before anything else is shown, is of the same reply as the call.

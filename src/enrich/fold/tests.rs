@@ -193,6 +193,17 @@ fn content_that_the_client_kept_from_telemetry_stands_beside_the_right_costs() {
 }
 
 #[test]
+fn content_finds_its_place_whatever_order_clockless_hooks_arrived_in() {
+    let dir = captured("content-off");
+    let index = std::fs::read_to_string(dir.join("index.jsonl")).unwrap();
+    let files: Vec<String> =
+        index.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["file"].as_str().unwrap().to_owned()).collect();
+    let backwards = files.iter().rev().enumerate();
+    let reversed: Vec<Fact> = backwards.flat_map(|(i, f)| request(&dir, f, RECEIVED + i as i64 * 1000)).collect();
+    assert_eq!(comparable(&fold_all(&reversed)), comparable(&fold_all(&arrived(&dir))));
+}
+
+#[test]
 fn a_resumed_session_is_one_session_with_two_ends() {
     let dir = captured("resume");
     let folded = fold_all(&arrived(&dir));

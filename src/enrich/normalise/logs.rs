@@ -1,9 +1,9 @@
 //! Log records to facts.
 
 use super::json::AttributesJson;
-use super::otlp::{fill_columns, fill_sender, hex_id, integer, is_cut, session};
+use super::otlp::{fill_columns, fill_sender, hex_id, integer, is_cut, session, table};
 use super::{Context, NormaliseError, micros, rfc3339};
-use crate::enrich::mapping::{Table, table_for};
+use crate::enrich::mapping::Table;
 use crate::model::otlp::identity::record_identity;
 use crate::model::otlp::schema::LOG_RECORD;
 use crate::model::otlp::view::{self, AnyValue, KeyValue, LogRecord, Place};
@@ -17,7 +17,7 @@ pub fn normalise(context: &Context<'_>, request: &[u8]) -> Result<Vec<Fact>, Nor
 
 fn fact(context: &Context<'_>, place: &Place<'_, '_>, record: &LogRecord<'_>) -> Fact {
     let name = event_name(record);
-    let table = table_for(place.scope.name, name, record.attributes.iter().map(|a| a.key));
+    let table = table(place, name, &record.attributes);
     let short = table.short_name(name);
     let map = table.log(short);
     let mut fact = context.fact(Source::OtlpLog, map.map_or(Kind::Other, |m| m.kind), short, place.index);

@@ -2,9 +2,9 @@
 
 use super::json::AttributesJson;
 use super::logs::scope;
-use super::otlp::{fill_sender, session};
+use super::otlp::{fill_sender, session, table};
 use super::{Context, NormaliseError, micros};
-use crate::enrich::mapping::{Table, table_for};
+use crate::enrich::mapping::Table;
 use crate::model::otlp::identity::record_identity;
 use crate::model::otlp::view::{self, KeyValue, Metric, MetricKind, Place, Point};
 use crate::model::{Fact, FactId, Kind, Source};
@@ -16,7 +16,7 @@ pub fn normalise(context: &Context<'_>, request: &[u8]) -> Result<Vec<Fact>, Nor
 }
 
 fn fact(context: &Context<'_>, place: &Place<'_, '_>, metric: &Metric<'_>, point: &Point<'_>) -> Fact {
-    let table = table_for(place.scope.name, metric.name, point.attributes.iter().map(|a| a.key));
+    let table = table(place, metric.name, &point.attributes);
     let mut fact = context.fact(Source::OtlpMetric, Kind::Metric, table.short_name(metric.name), place.index);
     fact.session_id = session(table, place, &point.attributes, &[]);
     fact.time = micros(point.time_unix_nano).unwrap_or(fact.received_at);

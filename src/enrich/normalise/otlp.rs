@@ -2,7 +2,7 @@
 
 use super::{CLIENT_REDACTED, CLIENT_TRUNCATED};
 use crate::enrich::columns::{Int, Text, nano_usd, nano_usd_of_micros};
-use crate::enrich::mapping::{Table, Target};
+use crate::enrich::mapping::{Table, Target, table_for};
 use crate::model::otlp::view::{AnyValue, KeyValue, Place, write_attributes_json};
 use crate::model::{Columns, Truncation};
 use std::collections::HashMap;
@@ -20,6 +20,12 @@ fn find_text<'a>(place: &Place<'a, '_>, attributes: &[KeyValue<'a>], name: &str)
         Some(AnyValue::Str(text)) if !text.is_empty() => Some(text),
         _ => None,
     }
+}
+
+/// The mapping table for a record.
+pub fn table(place: &Place<'_, '_>, name: &str, attributes: &[KeyValue<'_>]) -> &'static Table {
+    let service = find_text(place, &[], "service.name").unwrap_or_default();
+    table_for(place.scope.name, service, name, attributes.iter().map(|a| a.key))
 }
 
 /// The session that a record names.

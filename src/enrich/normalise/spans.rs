@@ -4,9 +4,9 @@ use serde_json::{Map, Value};
 
 use super::json::AttributesJson;
 use super::logs::{cache_free_input, scope};
-use super::otlp::{fill_columns, fill_sender, find, hex, hex_id, is_cut, session};
+use super::otlp::{fill_columns, fill_sender, find, hex, hex_id, is_cut, session, table};
 use super::{Context, NormaliseError, micros};
-use crate::enrich::mapping::{Table, table_for};
+use crate::enrich::mapping::Table;
 use crate::model::otlp::identity::record_identity;
 use crate::model::otlp::schema::SPAN;
 use crate::model::otlp::view::{self, AnyValue, Place, Span, SpanEvent};
@@ -19,7 +19,7 @@ pub fn normalise(context: &Context<'_>, request: &[u8]) -> Result<Vec<Fact>, Nor
 }
 
 fn fact(context: &Context<'_>, place: &Place<'_, '_>, span: &Span<'_>) -> Fact {
-    let table = table_for(place.scope.name, span.name, span.attributes.iter().map(|a| a.key));
+    let table = table(place, span.name, &span.attributes);
     let short = table.short_name(span.name);
     let map = table.span(short);
     let kind = map.map(|m| m.kind).or_else(|| operation(table, place, span)).unwrap_or(Kind::Span);

@@ -7,8 +7,8 @@
 //! - `null` is an absent field; as an item of a list it is an empty message, and an error in a list of scalars.
 //! - A repeated member name: the last one counts. Two members of one oneof: an error.
 //! - A byte order mark is an error (RFC 8259 section 8.1), as are lone surrogates and numbers beyond a double.
-//! - More than 127 levels of JSON are an error; arrays in a value reach that at about 39, below the depth that the
-//!   protobuf side accepts ([`crate::model::otlp::check::MAX_DEPTH`]).
+//! - Values may nest as deep as on the protobuf side ([`crate::model::otlp::check::MAX_DEPTH`]): no other message can
+//!   hold itself, so that bounds the reader's recursion, and what is unknown is skipped without recursion.
 
 mod encoder;
 mod scalar;
@@ -36,6 +36,7 @@ pub fn to_protobuf(signal: Signal, json: &[u8]) -> Result<Vec<u8>, JsonError> {
     }
     let mut encoder = Encoder::with_capacity(json.len() / 2);
     let mut reader = serde_json::Deserializer::from_slice(json);
+    reader.disable_recursion_limit();
     let read = Root { encoder: &mut encoder, message }.deserialize(&mut reader).and_then(|()| reader.end());
     match read {
         Ok(()) => Ok(encoder.out),

@@ -21,13 +21,15 @@ pub(super) struct Encoder {
     pub(super) out: Vec<u8>,
     /// Steps are taken back only after success, so that after an error the path names its place.
     pub(super) path: Vec<Step>,
+    /// How many `AnyValue`s the reader is inside of.
+    pub(super) values: usize,
     /// What is wrong with the value at `path`, without its content.
     pub(super) fault: Option<&'static str>,
 }
 
 impl Encoder {
     pub(super) fn with_capacity(bytes: usize) -> Encoder {
-        Encoder { out: Vec::with_capacity(bytes), path: Vec::new(), fault: None }
+        Encoder { out: Vec::with_capacity(bytes), path: Vec::new(), values: 0, fault: None }
     }
 
     /// Notes what is wrong and gives serde an error to carry out.

@@ -4,7 +4,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 use super::encoder::{Encoder, Slots, Step};
 use super::scalar;
-use crate::model::otlp::schema::{Field, FieldKind, Message, Presence};
+use crate::model::otlp::check::MAX_DEPTH;
+use crate::model::otlp::schema::{ANY_VALUE, Field, FieldKind, Message, Presence};
 use crate::model::otlp::wire::put_varint;
 
 /// The request itself: an object, written without tag and length.
@@ -41,6 +42,10 @@ fn members<'de, A: MapAccess<'de>>(
 ) -> Result<(), A::Error> {
     let start = encoder.out.len();
     let mut slots = Slots::default();
+    encoder.values += usize::from(message.is(&ANY_VALUE));
+    if encoder.values > MAX_DEPTH {
+        return encoder.fail("nests values deeper than 64");
+    }
     while let Some(known) = map.next_key_seed(Name(message))? {
         let Some((at, field)) = known else {
             map.next_value::<IgnoredAny>()?;
@@ -56,6 +61,7 @@ fn members<'de, A: MapAccess<'de>>(
         return encoder.fail("sets more than one of the members that exclude each other");
     }
     encoder.arrange(start, &slots);
+    encoder.values -= usize::from(message.is(&ANY_VALUE));
     Ok(())
 }
 
