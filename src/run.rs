@@ -195,9 +195,10 @@ fn random<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// An eighth of the memory limit: what one flush, and what one round of sealing, may hold.
+/// A sixteenth of the memory limit: what one flush, and what one round of sealing, may hold. Either needs several
+/// times that while it encodes, and both may do so at once.
 fn share(config: &Config) -> usize {
-    usize::try_from(config.memory_limit_bytes / 8).unwrap_or(usize::MAX)
+    usize::try_from(config.memory_limit_bytes / 16).unwrap_or(usize::MAX)
 }
 
 fn start_appending(

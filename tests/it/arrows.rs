@@ -51,7 +51,8 @@ fn production() -> Vec<(String, String, String)> {
     let (src, mut files) = (root().join("src"), Vec::new());
     sources(&src, &mut files);
     let relative = files.iter().map(|f| f.strip_prefix(&src).unwrap().display().to_string());
-    let kept = relative.filter(|f| !["tests.rs", "_tests.rs", "testing.rs"].iter().any(|t| f.ends_with(t)));
+    let tests = |f: &String| f.contains("/tests/") || ["tests.rs", "testing.rs"].iter().any(|t| f.ends_with(t));
+    let kept = relative.filter(|f| !tests(f));
     kept.map(|file| {
         let text = fs::read_to_string(src.join(&file)).unwrap();
         let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap().lines();
