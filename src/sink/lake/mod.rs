@@ -18,6 +18,7 @@ mod encode;
 mod error;
 #[cfg(test)]
 mod fault_tests;
+mod heavy;
 mod layout;
 mod local;
 mod log;

@@ -10,6 +10,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::ColumnPath;
 
 use super::error::LakeError;
+use super::heavy;
 use super::layout::file_schema;
 use super::row::Row;
 use super::schema::Column;
@@ -61,7 +62,7 @@ impl FileWriter {
 
     /// Writes a row group.
     pub async fn group(mut self, batch: RecordBatch) -> Result<FileWriter, LakeError> {
-        tokio::task::spawn_blocking(move || {
+        heavy::run(move || {
             let written = self.writer.write(&batch).and_then(|()| self.writer.flush());
             written.map_err(|e| failed(&self.name, e))?;
             Ok(self)

@@ -20,6 +20,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use super::decode::Batch;
 use super::error::LakeError;
+use super::heavy;
 use super::row::Row;
 use super::store::Store;
 use super::table::TableFile;
@@ -75,7 +76,7 @@ pub(super) async fn read<R: Row + 'static>(
     let reader = Ranges { store: store.root.clone(), path: path.clone(), size: file.size };
     let (sessions, date) = (sessions.cloned().map(Arc::new), file.date);
     let runtime = tokio::runtime::Handle::current();
-    tokio::task::spawn_blocking(move || runtime.block_on(rows(reader, path, date, sessions))).await?
+    heavy::run(move || runtime.block_on(rows(reader, path, date, sessions))).await?
 }
 
 async fn rows<R: Row>(

@@ -25,6 +25,7 @@ use self::flush::Writer;
 use self::pending::Pending;
 use super::Lake;
 use super::backoff::Backoff;
+use super::heavy;
 use crate::enrich::normalise::{NormaliseError, normalise};
 use crate::journal::{Position, ReadError, Reader};
 use crate::model::{Batch, Fact, LakeKey, Workspace};
@@ -210,7 +211,7 @@ impl<R: Records> Appender<R> {
     async fn decode(&self, records: Vec<(Position, Bytes)>) -> Vec<Decoded> {
         let (key, journal, normalise) = (self.writer.key.clone(), self.writer.journal.clone(), self.options.normalise);
         let decoding = move || decode_all(&records, &key, &journal, normalise);
-        match tokio::task::spawn_blocking(decoding).await {
+        match heavy::run(decoding).await {
             Ok(decoded) => decoded,
             // It cannot panic (each record is caught): the runtime is going down, and this task with it. To go on
             // would move the cursor past records that were never looked at.

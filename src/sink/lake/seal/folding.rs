@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Fold;
+use crate::sink::lake::heavy;
 use crate::enrich::fold::Folded;
 use crate::model::Fact;
 
@@ -22,7 +23,7 @@ pub struct FoldedSession {
 /// Folds each session. A task that is cancelled with the runtime yields nothing.
 pub async fn fold_all(sessions: Vec<Gathered>, fold: Fold) -> Vec<FoldedSession> {
     let folding = move || sessions.into_iter().map(|session| fold_one(session, fold)).collect();
-    tokio::task::spawn_blocking(folding).await.unwrap_or_default()
+    heavy::run(folding).await.unwrap_or_default()
 }
 
 fn fold_one(gathered: Gathered, fold: Fold) -> FoldedSession {
