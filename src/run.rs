@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::config::{Config, Encoding};
+use crate::config::Config;
 use crate::journal::{Journal, JournalOptions};
 use crate::model::{LakeKey, Status, Workspace};
 use crate::receiver::budget::Budget;
@@ -136,12 +136,8 @@ async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener> {
 
 /// Sets up the process's log. Once per process.
 pub fn set_up_logs(config: &Config) -> Result<()> {
-    let encoding = match config.logs.encoding {
-        Encoding::Console => logs::Encoding::Console,
-        Encoding::Json => logs::Encoding::Json,
-    };
-    let logs = logs::Config { level: config.logs.level.as_str().to_ascii_lowercase(), encoding };
-    Ok(logs::init(&logs, std::env::var("RUST_LOG").ok().as_deref())?)
+    let rust_log = std::env::var("RUST_LOG").ok();
+    Ok(logs::init(config.logs.level, config.logs.encoding, rust_log.as_deref())?)
 }
 
 /// Starts every stage; returns when all listeners accept.

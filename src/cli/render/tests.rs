@@ -229,6 +229,19 @@ fn order_of_rows_changes_nothing_and_circles_end() {
 }
 
 #[test]
+fn a_hook_without_a_clock_that_came_later_has_no_offset() {
+    let late = START + 47_030_900_000;
+    let hook = Event { time: late, received_at: late, ..event(0, Kind::Compaction, Columns::default()) };
+    let enveloped = Event { received_at: late + 1, ..hook.clone() };
+    let joined = Event { sources: vec![Source::Hook, Source::OtlpLog], ..hook.clone() };
+    let shown = |event: Event| timeline(&session(), &[event], PLAIN);
+    assert!(shown(hook).contains("       –  ≡ compaction"));
+    for known in [enveloped, joined] {
+        assert!(shown(known).contains("+13:03:50.9  ≡ compaction"));
+    }
+}
+
+#[test]
 fn without_colour_hostile_content_leaves_no_control_character() {
     let hostile = "\x1b]0;owned\x07\x1b[2Jx\u{202e}y\u{9b}31m\r";
     let columns = Columns {
