@@ -309,6 +309,14 @@ fn help_of_connect_otel_collector() {
 }
 
 #[test]
+fn a_missing_command_gets_help_that_is_no_error_message() {
+    let error = Cli::try_parse_from(["sessionlake", "sessions"]).unwrap_err();
+    let failure = Failure::usage(&error);
+    assert!(failure.to_string().starts_with("List, show and replay recorded sessions"), "{failure}");
+    assert_eq!(failure.exit_code(), std::process::ExitCode::from(64));
+}
+
+#[test]
 fn bad_usage_says_error_once() {
     let error = Cli::try_parse_from(["sessionlake", "serve", "--nope"]).unwrap_err();
     assert_snapshot!(Failure::usage(&error), @r#"
