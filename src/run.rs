@@ -173,7 +173,8 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
     let receiving = start_receiving(&config, intake, listeners.grpc, listeners.http);
     health.set("receiver", State::Ok);
     watching.spawn(watch_journal(journal.clone(), metrics, health.clone()));
-    tracing::info!(grpc = %addresses.grpc, http = %addresses.http, "ready");
+    let lake_url = config.lake_options().url;
+    tracing::info!(grpc = %addresses.grpc, http = %addresses.http, health = %addresses.health, lake = lake_url, "ready");
     let data_dir = config.data_dir;
     Ok(Running { addresses, lake, data_dir, health, journal, sealed, receiving, appending, sealing, watching })
 }
@@ -181,7 +182,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
 fn open_journal(config: &Config) -> Result<Journal> {
     let dir = config.data_dir.join("journal");
     let epoch = u64::from_le_bytes(random()?);
-    Ok(Journal::open(&dir, JournalOptions::default(), epoch)?)
+    Journal::open(&dir, JournalOptions::default(), epoch).context("cannot open the journal")
 }
 
 /// Fresh randomness from the operating system.

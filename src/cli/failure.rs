@@ -47,10 +47,23 @@ impl fmt::Display for Failure {
             Failure::Usage(message) => write!(f, "error: {message}"),
             Failure::Help(text) => f.write_str(text),
             Failure::Config(error) => write!(f, "{error}"),
-            Failure::Failed(error) => write!(f, "error: {error:#}"),
+            Failure::Failed(error) => write!(f, "error: {}", chain(error)),
             Failure::Quiet => Ok(()),
         }
     }
+}
+
+/// An error and its causes; many errors quote theirs, and nothing is said twice.
+fn chain(error: &anyhow::Error) -> String {
+    let mut out = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if out.is_empty() {
+            out = cause;
+        } else if !out.contains(&cause) {
+            out = format!("{out}: {cause}");
+        }
+    }
+    out
 }
 
 impl From<ConfigError> for Failure {
@@ -77,5 +90,20 @@ impl From<std::io::Error> for Failure {
             std::io::ErrorKind::BrokenPipe => Failure::Quiet,
             _ => Failure::Failed(anyhow::Error::new(error).context("cannot write the output")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_that_its_error_quotes_is_not_said_again() {
+        let error = anyhow!("refused").context("GET failed: no answer: refused").context("cannot list");
+        assert_eq!(Failure::from(error).to_string(), "error: cannot list: GET failed: no answer: refused");
+        let error = anyhow!("refused").context("no answer");
+        assert_eq!(Failure::from(error).to_string(), "error: no answer: refused");
     }
 }
