@@ -210,10 +210,19 @@ fn a_table_has_a_line_per_session_and_missing_cost_is_no_zero() {
         prompts: vec![Prompt { time: START, text: format!("\x1b[2J{}", "long ".repeat(99)) }],
         ..session()
     };
-    assert_snapshot!(table::sessions(&[session(), running], RenderOptions { width: 190, ..PLAIN }), @r#"
+    assert_snapshot!(table::sessions(&[session(), running], RenderOptions { width: 190, ..PLAIN }, false), @r#"
     START (UTC)          SESSION                               STATUS   AGENT        USER             PROMPTS  CALLS  TOOLS  ERRORS       COST  FIRST PROMPT
     2026-11-22 11:18:58  9ffbc996-316e-5f2d-a628-342a8493e797  ended    claude-code  dev@example.com        1      2      2       1  $0.005674  Check the project and write a summary.
     2026-11-22 11:18:58  9ffbc996-316e-5f2d-a628-342a8493e797  running  claude-code  dev@example.com        1      2      2       1          –  ␛[2Jlong long long long long long long long long …
+    "#);
+}
+
+#[test]
+fn a_narrow_terminal_gets_fewer_columns_of_the_table() {
+    let narrow = RenderOptions { width: 100, ..PLAIN };
+    assert_snapshot!(table::sessions(&[session()], narrow, true), @r#"
+    START (UTC)          SESSION                               STATUS       COST  FIRST PROMPT
+    2026-11-22 11:18:58  9ffbc996-316e-5f2d-a628-342a8493e797  ended   $0.005674  Check the project and w…
     "#);
 }
 
@@ -260,7 +269,8 @@ fn without_colour_hostile_content_leaves_no_control_character() {
     let events: Vec<Event> =
         Kind::ALL.into_iter().enumerate().map(|(i, k)| event(i as i64, k, columns.clone())).collect();
     let session = Session { project: Some(hostile.into()), session_id: hostile.into(), ..session() };
-    let shown = timeline(&session, &events, PLAIN) + &details(&session, PLAIN) + &table::sessions(&[session], PLAIN);
+    let shown =
+        timeline(&session, &events, PLAIN) + &details(&session, PLAIN) + &table::sessions(&[session], PLAIN, false);
     assert!(shown.chars().all(|c| c == '\n' || (!c.is_control() && !safe::is_deceptive(c))), "{shown:?}");
 }
 
