@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::config::{Config, Encoding};
+use crate::config::Config;
 use crate::journal::{Journal, JournalOptions};
 use crate::model::{LakeKey, Status, Workspace};
 use crate::receiver::budget::Budget;
@@ -136,12 +136,8 @@ async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener> {
 
 /// Sets up the process's log. Once per process.
 pub fn set_up_logs(config: &Config) -> Result<()> {
-    let encoding = match config.logs.encoding {
-        Encoding::Console => logs::Encoding::Console,
-        Encoding::Json => logs::Encoding::Json,
-    };
-    let logs = logs::Config { level: config.logs.level.as_str().to_ascii_lowercase(), encoding };
-    Ok(logs::init(&logs, std::env::var("RUST_LOG").ok().as_deref())?)
+    let rust_log = std::env::var("RUST_LOG").ok();
+    Ok(logs::init(config.logs.level, config.logs.encoding, rust_log.as_deref())?)
 }
 
 /// Starts every stage; returns when all listeners accept.
@@ -177,7 +173,8 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
     let receiving = start_receiving(&config, intake, listeners.grpc, listeners.http);
     health.set("receiver", State::Ok);
     watching.spawn(watch_journal(journal.clone(), metrics, health.clone()));
-    tracing::info!(grpc = %addresses.grpc, http = %addresses.http, "ready");
+    let lake_url = config.lake_options().url;
+    tracing::info!(grpc = %addresses.grpc, http = %addresses.http, health = %addresses.health, lake = lake_url, "ready");
     let data_dir = config.data_dir;
     Ok(Running { addresses, lake, data_dir, health, journal, sealed, receiving, appending, sealing, watching })
 }
@@ -185,7 +182,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
 fn open_journal(config: &Config) -> Result<Journal> {
     let dir = config.data_dir.join("journal");
     let epoch = u64::from_le_bytes(random()?);
-    Ok(Journal::open(&dir, JournalOptions::default(), epoch)?)
+    Journal::open(&dir, JournalOptions::default(), epoch).context("cannot open the journal")
 }
 
 /// Fresh randomness from the operating system.

@@ -9,7 +9,7 @@ use crate::run;
 use super::failure::Failure;
 use super::options::ConfigArgs;
 
-/// Run the collector: receive, redact, keep, join.
+/// Run the collector: receive, redact, keep, join
 ///
 /// Everything has a default: OTLP gRPC on 127.0.0.1:4317, OTLP HTTP and hooks on 127.0.0.1:4318,
 /// data in ./sessionlake-data. Logs go to stderr. SIGTERM or Ctrl-C stops it after what was
@@ -33,7 +33,7 @@ impl Serve {
         let config = self.config.load()?;
         run::set_up_logs(&config)?;
         for name in &config.unavailable {
-            tracing::warn!("{name} is configured, but not available in this version: nothing listens there");
+            tracing::warn!("{name} is set, but has no effect in this version");
         }
         let running = start(config).await?;
         run::stop_requested().await?;

@@ -37,9 +37,9 @@ fn help_of_everything() {
     Usage: sessionlake <COMMAND>
 
     Commands:
-      serve     Run the collector: receive, redact, keep, join.
-      demo      See it work: a recorded session goes through the real collector into real tables.
-      validate  Check configuration files without starting anything.
+      serve     Run the collector: receive, redact, keep, join
+      demo      See it work: a recorded session goes through the real collector into real tables
+      validate  Check configuration files without starting anything
       sessions  List, show and replay recorded sessions
       connect   Print the settings that make a client send to this collector
       help      Print this message or the help of the given subcommand(s)
@@ -55,7 +55,7 @@ fn help_of_everything() {
 #[test]
 fn help_of_serve() {
     assert_snapshot!(help(&["serve"]), @r#"
-    Run the collector: receive, redact, keep, join.
+    Run the collector: receive, redact, keep, join
 
     Everything has a default: OTLP gRPC on 127.0.0.1:4317, OTLP HTTP and hooks on 127.0.0.1:4318,
     data in ./sessionlake-data. Logs go to stderr. SIGTERM or Ctrl-C stops it after what was
@@ -89,7 +89,7 @@ fn help_of_serve() {
 #[test]
 fn help_of_demo() {
     assert_snapshot!(help(&["demo"]), @r#"
-    See it work: a recorded session goes through the real collector into real tables.
+    See it work: a recorded session goes through the real collector into real tables
 
     Starts a collector on free loopback ports with a data directory of its own, sends it a recorded
     session as the agent would have, shows the session as a timeline with what each reply cost, and
@@ -113,7 +113,7 @@ fn help_of_demo() {
 #[test]
 fn help_of_validate() {
     assert_snapshot!(help(&["validate"]), @r#"
-    Check configuration files without starting anything.
+    Check configuration files without starting anything
 
     Exit code 0 and a summary when they are good; 64 and every error with its file, line and column when not.
 
@@ -306,6 +306,14 @@ fn help_of_connect_otel_collector() {
 
     Example: sessionlake connect otel-collector --endpoint https://sessionlake.example.com:4318
     "#);
+}
+
+#[test]
+fn a_missing_command_gets_help_that_is_no_error_message() {
+    let error = Cli::try_parse_from(["sessionlake", "sessions"]).unwrap_err();
+    let failure = Failure::usage(&error);
+    assert!(failure.to_string().starts_with("List, show and replay recorded sessions"), "{failure}");
+    assert_eq!(failure.exit_code(), std::process::ExitCode::from(64));
 }
 
 #[test]

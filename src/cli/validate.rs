@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::options::ConfigArgs;
 use super::{json, terminal};
 
-/// Check configuration files without starting anything.
+/// Check configuration files without starting anything
 ///
 /// Exit code 0 and a summary when they are good; 64 and every error with its file, line and column when not.
 #[derive(Debug, Args)]
@@ -55,7 +55,7 @@ fn summary(config: &Config) -> String {
         ("idle timeout", format!("{:?}", config.idle_timeout)),
     ];
     let lines = lines.map(|(name, value)| format!("  {name:<18}{value}\n"));
-    let notes = config.unavailable.iter().map(|name| format!("  note: {name} is not available in this version\n"));
+    let notes = config.unavailable.iter().map(|name| format!("  note: {name} has no effect in this version\n"));
     format!("ok\n{}{}", lines.concat(), notes.collect::<String>())
 }
 
@@ -70,7 +70,6 @@ fn as_json(config: &Config) -> serde_json::Value {
         "data_dir": config.data_dir.display().to_string(),
         "flush_interval_ms": config.lake.flush_interval.as_millis() as u64,
         "idle_timeout_ms": config.idle_timeout.as_millis() as u64,
-        "facts_retention_ms": config.lake.facts_retention.as_millis() as u64,
         "memory_limit_bytes": config.memory_limit_bytes,
         "unavailable": config.unavailable,
     })

@@ -9,7 +9,8 @@ use super::problem::{Problem, Source};
 use super::secret::Secret;
 use super::values::{self, Wrong};
 use super::written::{self, File, Scalar, Text, place};
-use super::{Config, Encoding, LakeConfig, Listener, StorageConfig};
+use super::{Config, LakeConfig, Listener, StorageConfig};
+use crate::telemetry::logs::Encoding;
 
 /// Lays one source over a configuration: what it says replaces, what it leaves out stays.
 pub struct Layer<'a> {
@@ -33,7 +34,7 @@ impl<'a> Layer<'a> {
     fn file(&mut self, file: File, config: &mut Config) {
         self.receivers(file.receivers.unwrap_or_default(), config);
         self.processors(file.processors.unwrap_or_default(), config);
-        self.lake(file.exporters.and_then(|e| e.lake).unwrap_or_default(), &mut config.lake);
+        self.exporters(file.exporters.unwrap_or_default(), config);
         self.extensions(file.extensions.unwrap_or_default(), config);
         self.auth(&file.auth.and_then(|a| a.enabled));
         self.service(file.service.unwrap_or_default(), config);
@@ -80,10 +81,22 @@ impl<'a> Layer<'a> {
         self.set(&idle, |v| values::duration_in(v, "1s", "30d"), |timeout| config.idle_timeout = timeout);
     }
 
+    fn exporters(&mut self, exporters: written::Exporters, config: &mut Config) {
+        let lake = exporters.lake.unwrap_or_default();
+        let retention = &lake.facts_retention;
+        self.set(
+            retention,
+            |v| values::duration_in(v, "1d", "3650d"),
+            |_| {
+                config.unavailable.insert("exporters.lake.facts_retention");
+            },
+        );
+        self.lake(lake, &mut config.lake);
+    }
+
     fn lake(&mut self, written: written::Lake, lake: &mut LakeConfig) {
         self.set(&written.url, values::lake_url, |url| lake.url = Some(url));
         self.set(&written.flush_interval, |v| values::duration_in(v, "100ms", "1h"), |d| lake.flush_interval = d);
-        self.set(&written.facts_retention, |v| values::duration_in(v, "1d", "3650d"), |d| lake.facts_retention = d);
         self.storage(written.storage.unwrap_or_default(), &mut lake.storage);
     }
 

@@ -24,6 +24,7 @@ pub use problem::{ConfigError, Place, Problem, Source};
 pub use secret::Secret;
 
 use crate::sink::lake::LakeOptions;
+use crate::telemetry::logs::Encoding;
 use layer::Layer;
 
 /// The configuration as meant. Everything has a default.
@@ -44,7 +45,7 @@ pub struct Config {
     pub logs: LogConfig,
     /// Journal, and the lake unless it is elsewhere. Default `./sessionlake-data`.
     pub data_dir: PathBuf,
-    /// What was configured and is not available in this version: to be warned of.
+    /// Settings that were written, are right, and have no effect in this version: to be warned of.
     pub unavailable: BTreeSet<&'static str>,
 }
 
@@ -85,8 +86,6 @@ pub struct LakeConfig {
     pub url: Option<String>,
     /// Default 5 seconds.
     pub flush_interval: Duration,
-    /// Default 30 days.
-    pub facts_retention: Duration,
     pub storage: StorageConfig,
 }
 
@@ -108,12 +107,6 @@ pub struct LogConfig {
     pub encoding: Encoding,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    Console,
-    Json,
-}
-
 impl Default for Config {
     fn default() -> Config {
         const LARGEST_REQUEST: u64 = 64 << 20;
@@ -123,12 +116,7 @@ impl Default for Config {
             health: Listener::loopback(13133),
             metrics: Listener::loopback(8888),
             idle_timeout: Duration::from_secs(600),
-            lake: LakeConfig {
-                url: None,
-                flush_interval: Duration::from_secs(5),
-                facts_retention: Duration::from_secs(30 * 86_400),
-                storage: StorageConfig::default(),
-            },
+            lake: LakeConfig { url: None, flush_interval: Duration::from_secs(5), storage: StorageConfig::default() },
             memory_limit_bytes: 512 << 20,
             logs: LogConfig { level: tracing::Level::INFO, encoding: Encoding::Console },
             data_dir: PathBuf::from("./sessionlake-data"),

@@ -145,10 +145,13 @@ fn what_this_version_cannot_do_is_refused_and_not_ignored() {
 }
 
 #[test]
-fn a_listener_of_a_later_version_is_checked_and_named() {
-    let config = load(&["extensions: {web: {endpoint: 127.0.0.1:0}, sql: {endpoint: 127.0.0.1:0}}"]).unwrap();
-    assert_eq!(config.unavailable.into_iter().collect::<Vec<_>>(), ["extensions.sql", "extensions.web"]);
+fn what_a_later_version_does_is_checked_and_named() {
+    let extensions = "extensions: {web: {endpoint: 127.0.0.1:0}, sql: {endpoint: 127.0.0.1:0}}";
+    let config = load(&[extensions, "exporters: {lake: {facts_retention: 30d}}"]).unwrap();
+    let names: Vec<_> = config.unavailable.into_iter().collect();
+    assert_eq!(names, ["exporters.lake.facts_retention", "extensions.sql", "extensions.web"]);
     assert!(load(&["extensions: {web: {endpoint: nowhere}}"]).is_err());
+    assert!(load(&["exporters: {lake: {facts_retention: 30}}"]).is_err());
 }
 
 #[test]

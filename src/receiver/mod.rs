@@ -21,7 +21,7 @@ use axum::Router;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 
-pub use config::{Config, Limits};
+pub use config::Limits;
 pub use intake::Intake;
 pub use refusal::Refusal;
 pub use serve::{Protocol, serve};

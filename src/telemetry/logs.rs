@@ -3,49 +3,32 @@
 use std::io::{self, Write};
 use std::panic;
 
-use serde::Deserialize;
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
-/// `service.telemetry.logs`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// `error`, `warn`, `info`, `debug` or `trace`, for our own events; dependencies speak from `warn` on. The
-    /// environment variable `RUST_LOG`, where set, replaces both.
-    pub level: String,
-    pub encoding: Encoding,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// How the log's lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     Console,
     Json,
 }
 
-impl Default for Config {
-    fn default() -> Config {
-        Config { level: "info".to_owned(), encoding: Encoding::Console }
-    }
-}
-
 /// Why the log was not set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    #[error("log level '{0}' is none of error, warn, info, debug, trace")]
-    Level(String),
     #[error("RUST_LOG is no filter: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
     #[error("a log was set up before")]
     Twice,
 }
 
-/// Sets up the log of the whole process. `rust_log` is the variable of that name, where set.
-pub fn init(config: &Config, rust_log: Option<&str>) -> Result<(), LogError> {
-    let filter = filter(config, rust_log)?;
+/// Sets up the log of the whole process: our own events from `level` on, those of dependencies from `warn` on.
+/// `rust_log`, the environment variable of that name, replaces both where it is set.
+pub fn init(level: Level, encoding: Encoding, rust_log: Option<&str>) -> Result<(), LogError> {
+    let filter = filter(level, rust_log)?;
     let builder = fmt().with_env_filter(filter).with_ansi(false).with_writer(|| OneLine(io::stderr()));
-    match config.encoding {
+    match encoding {
         Encoding::Console => builder.try_init(),
         Encoding::Json => builder.json().flatten_event(true).try_init(),
     }
@@ -54,12 +37,10 @@ pub fn init(config: &Config, rust_log: Option<&str>) -> Result<(), LogError> {
     Ok(())
 }
 
-fn filter(config: &Config, rust_log: Option<&str>) -> Result<EnvFilter, LogError> {
-    if let Some(directives) = rust_log.filter(|directives| !directives.trim().is_empty()) {
-        return Ok(EnvFilter::try_new(directives)?);
-    }
-    let level: tracing::Level = config.level.parse().map_err(|_| LogError::Level(config.level.clone()))?;
-    Ok(EnvFilter::try_new(format!("warn,sessionlake={level}"))?)
+fn filter(level: Level, rust_log: Option<&str>) -> Result<EnvFilter, LogError> {
+    let own = format!("warn,sessionlake={level}");
+    let directives = rust_log.filter(|directives| !directives.trim().is_empty()).unwrap_or(&own);
+    Ok(EnvFilter::try_new(directives)?)
 }
 
 /// Says where, never what: a panic's message may quote the string that caused it.
@@ -110,11 +91,10 @@ mod tests {
     }
 
     #[test]
-    fn dependencies_are_quiet_and_levels_are_checked() {
-        let config = Config { level: "debug".to_owned(), ..Config::default() };
-        assert_eq!(filter(&config, None).unwrap().to_string(), "sessionlake=debug,warn");
-        assert_eq!(filter(&config, Some("trace")).unwrap().to_string(), "trace");
-        let config = Config { level: "loud,evil=trace".to_owned(), ..Config::default() };
-        assert!(matches!(filter(&config, None), Err(LogError::Level(_))));
+    fn dependencies_are_quiet_unless_rust_log_says_otherwise() {
+        assert_eq!(filter(Level::DEBUG, None).unwrap().to_string(), "sessionlake=debug,warn");
+        assert_eq!(filter(Level::DEBUG, Some(" ")).unwrap().to_string(), "sessionlake=debug,warn");
+        assert_eq!(filter(Level::DEBUG, Some("trace")).unwrap().to_string(), "trace");
+        assert!(matches!(filter(Level::INFO, Some("a=loud")), Err(LogError::Filter(_))));
     }
 }

@@ -9,16 +9,14 @@ use crate::harness::root;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("clock", &[]),
-    ("shutdown", &[]),
     ("telemetry", &["model", "clock"]),
-    ("auth", &["model", "clock", "telemetry"]),
     ("redaction", &["model"]),
     // The one sideways arrow: the journal takes nothing but a `RedactedBatch`.
     ("journal", &["redaction", "model", "clock", "telemetry"]),
     ("enrich", &["model"]),
-    ("receiver", &["redaction", "journal", "auth", "model", "telemetry", "clock", "shutdown"]),
+    ("receiver", &["redaction", "journal", "model", "telemetry", "clock"]),
     // The lake's writer is where facts are made and folded.
-    ("sink", &["enrich", "journal", "model", "telemetry", "clock", "shutdown"]),
+    ("sink", &["enrich", "journal", "model", "telemetry", "clock"]),
 ];
 
 /// Crates that only these modules may name.

@@ -9,11 +9,34 @@ use crate::harness::{Setup, root};
 use crate::query::{Lake, run_python};
 use crate::replay;
 
-/// Runs `setup` files and then one query file, as `.read` does; the last statement's rows.
+fn file(name: &str) -> String {
+    root().join("examples/duckdb").join(name).display().to_string()
+}
+
+/// Runs `setup.sql` and then one query file, as `.read` does; the last statement's rows.
 fn run(lake: &str, query: &str) -> Vec<Value> {
-    let file = |name: &str| root().join("examples/duckdb").join(name).display().to_string();
     let answer = run_python("example.py", &[lake, &file("setup.sql"), &file(query)], b"");
     serde_json::from_str(&answer).unwrap_or_else(|e| panic!("{query}: {e}: {answer}"))
+}
+
+/// What each user's sessions on S3 cost, asked as `setup-s3.sql` says: with variables for the access.
+pub fn costs_on_s3(lake: &str, access: &Value) -> Vec<Value> {
+    let text = |key: &str| access[key].as_str().unwrap().to_owned();
+    let set = |name: &str, key: &str| format!("{name}='{}'", text(key));
+    let arguments = [
+        lake.to_owned(),
+        set("s3_key_id", "key"),
+        set("s3_secret", "secret"),
+        set("s3_region", "region"),
+        set("s3_endpoint", "endpoint"),
+        "s3_url_style='path'".to_owned(),
+        "s3_use_ssl=false".to_owned(),
+        file("setup-s3.sql"),
+        file("setup.sql"),
+        file("cost-by-user-and-day.sql"),
+    ];
+    let answer = run_python("example.py", &arguments.each_ref().map(String::as_str), b"");
+    serde_json::from_str(&answer).unwrap()
 }
 
 fn queries() -> Vec<String> {

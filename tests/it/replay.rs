@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use crate::corpus::{self, Captured, Hooks, Request};
 use crate::harness::{Server, Setup};
-use crate::oracle;
 use crate::query::{Lake, Row, run_python, text};
 
 pub struct Rows {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::corpus::{self, Hooks};
+use crate::examples;
 use crate::harness::{Setup, free_port, venv, wait_for};
 use crate::http;
 use crate::oracle;
@@ -104,6 +105,8 @@ fn a_session_on_s3_is_the_session_that_was_captured() {
     let oracle = oracle::of(&session);
     let calls = rows.events.values().filter(|e| e["kind"] == "model_call" && e["cost_usd"].is_string()).count();
     assert_eq!(calls, oracle.requests.values().filter(|r| r.api_request.is_some()).count());
+    let costs = examples::costs_on_s3("s3://lake/some/prefix", &store.access());
+    assert!(costs.iter().any(|row| row["cost_usd"].is_string()), "{costs:?}");
     let local = fs::read_dir(server.data_dir().join("lake")).map(|d| d.count()).unwrap_or(0);
     assert_eq!(local, 0, "nothing of the lake is on the local disk");
 }

@@ -1,6 +1,6 @@
-"""Runs example SQL files on a lake: example.py LAKE FILE... ; prints the last statement's rows as JSON.
+"""Runs example SQL files on a lake: example.py LAKE [NAME=SQL]... FILE... ; prints the last statement's rows as JSON.
 
-`INSTALL` finds the extensions that pip installed, so that nothing is downloaded.
+NAME=SQL sets a variable before the files are read. `INSTALL` finds the extensions that pip installed, so that nothing is downloaded.
 """
 
 import json
@@ -21,6 +21,10 @@ def main():
             connection.execute(f"INSTALL {quote(extension(name))}")
         connection.execute(f"SET VARIABLE lake = {quote(lake)}")
         for file in files:
+            name, equals, value = file.partition("=")
+            if equals:
+                connection.execute(f"SET VARIABLE {name} = {value}")
+                continue
             with open(file, encoding="utf-8") as sql:
                 cursor = connection.execute(sql.read())
         names = [column[0] for column in cursor.description]

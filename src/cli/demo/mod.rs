@@ -20,7 +20,7 @@ use super::render::{self, Style, paint};
 use super::sessions::Reader;
 use super::terminal;
 
-/// See it work: a recorded session goes through the real collector into real tables.
+/// See it work: a recorded session goes through the real collector into real tables
 ///
 /// Starts a collector on free loopback ports with a data directory of its own, sends it a recorded
 /// session as the agent would have, shows the session as a timeline with what each reply cost, and

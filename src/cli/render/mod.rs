@@ -14,7 +14,7 @@ mod tests;
 pub use layout::{RenderOptions, Style, paint};
 pub use summary::{details, headline};
 
-use crate::model::{Event, Kind, Session};
+use crate::model::{Event, Kind, Session, Source};
 use numbers::counted;
 
 /// The session step by step: who and how much, then every step with what it cost beside it.
@@ -23,7 +23,7 @@ pub fn timeline(session: &Session, events: &[Event], options: RenderOptions) -> 
     out.push('\n');
     for (depth, event) in tree::order(events) {
         if let Some(mut block) = blocks::block(event) {
-            block.offset = numbers::offset(event.time.saturating_sub(session.start_time));
+            block.offset = offset(session, event);
             block.depth = depth;
             block.draw(options, &mut out);
         }
@@ -32,6 +32,16 @@ pub fn timeline(session: &Session, events: &[Event], options: RenderOptions) -> 
         out.push_str(&format!("\n{}\n", paint(Style::Dim, &footer, options.color)));
     }
     out
+}
+
+/// When the event happened. A raw hook has no clock: its time is when it was received, which says nothing where it
+/// lies outside the session, as when hooks are sent again later.
+fn offset(session: &Session, event: &Event) -> String {
+    let clockless = event.sources == [Source::Hook] && event.time == event.received_at;
+    match clockless && !(session.start_time..=session.end_time).contains(&event.time) {
+        true => "–".to_owned(),
+        false => numbers::offset(event.time.saturating_sub(session.start_time)),
+    }
 }
 
 /// What the timeline leaves out.

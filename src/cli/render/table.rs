@@ -24,12 +24,19 @@ const NUMBERS: std::ops::RangeInclusive<usize> = 5..=9;
 /// The last column gets what is left of the line, and at least that much.
 const LEAST_PROMPT: usize = 24;
 
-/// Draws the table. Only the first prompt is cut; ids are whole, so that they can be copied.
-pub fn sessions(sessions: &[Session], options: RenderOptions) -> String {
+/// Left out where the terminal is too narrow, the first one first: agent, tools, calls, prompts, errors, status, user.
+const SPARE: [usize; 7] = [3, 7, 6, 5, 8, 2, 4];
+
+/// Draws the table. Only the first prompt is cut; ids are whole, so that they can be copied. `fit`: leaves columns out
+/// until the lines fit.
+pub fn sessions(sessions: &[Session], options: RenderOptions, fit: bool) -> String {
     let rows: Vec<[String; 11]> = sessions.iter().map(cells).collect();
-    let widths: Vec<usize> = (0..HEAD.len())
+    let mut widths: Vec<usize> = (0..HEAD.len())
         .map(|column| rows.iter().map(|row| width(&row[column])).chain([width(HEAD[column])]).max().unwrap_or(0))
         .collect();
+    if fit {
+        leave_out(&mut widths, options.width);
+    }
     let head = line(&HEAD.map(str::to_owned), &widths, options.width);
     let mut out = paint(Style::Bold, &head, options.color) + "\n";
     for row in &rows {
@@ -57,10 +64,21 @@ fn cells(session: &Session) -> [String; 11] {
     ]
 }
 
+/// A column of width 0 is not drawn.
+fn leave_out(widths: &mut [usize], total: usize) {
+    for column in SPARE {
+        let fixed: usize = widths[..HEAD.len() - 1].iter().filter(|width| **width > 0).map(|width| width + 2).sum();
+        if fixed + LEAST_PROMPT <= total {
+            return;
+        }
+        widths[column] = 0;
+    }
+}
+
 fn line(cells: &[String; 11], widths: &[usize], total: usize) -> String {
     let last = cells.len() - 1;
     let mut out = String::new();
-    for (column, cell) in cells.iter().enumerate().take(last) {
+    for (column, cell) in cells.iter().enumerate().take(last).filter(|(column, _)| widths[*column] > 0) {
         let pad = " ".repeat(widths[column].saturating_sub(width(cell)));
         match NUMBERS.contains(&column) {
             true => out.extend([&pad, cell.as_str(), "  "]),

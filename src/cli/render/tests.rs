@@ -210,10 +210,19 @@ fn a_table_has_a_line_per_session_and_missing_cost_is_no_zero() {
         prompts: vec![Prompt { time: START, text: format!("\x1b[2J{}", "long ".repeat(99)) }],
         ..session()
     };
-    assert_snapshot!(table::sessions(&[session(), running], RenderOptions { width: 190, ..PLAIN }), @r#"
+    assert_snapshot!(table::sessions(&[session(), running], RenderOptions { width: 190, ..PLAIN }, false), @r#"
     START (UTC)          SESSION                               STATUS   AGENT        USER             PROMPTS  CALLS  TOOLS  ERRORS       COST  FIRST PROMPT
     2026-11-22 11:18:58  9ffbc996-316e-5f2d-a628-342a8493e797  ended    claude-code  dev@example.com        1      2      2       1  $0.005674  Check the project and write a summary.
     2026-11-22 11:18:58  9ffbc996-316e-5f2d-a628-342a8493e797  running  claude-code  dev@example.com        1      2      2       1          –  ␛[2Jlong long long long long long long long long …
+    "#);
+}
+
+#[test]
+fn a_narrow_terminal_gets_fewer_columns_of_the_table() {
+    let narrow = RenderOptions { width: 100, ..PLAIN };
+    assert_snapshot!(table::sessions(&[session()], narrow, true), @r#"
+    START (UTC)          SESSION                               STATUS       COST  FIRST PROMPT
+    2026-11-22 11:18:58  9ffbc996-316e-5f2d-a628-342a8493e797  ended   $0.005674  Check the project and w…
     "#);
 }
 
@@ -226,6 +235,19 @@ fn order_of_rows_changes_nothing_and_circles_end() {
     circle[0].parent_event_id = Some("e6".into());
     circle[2].parent_event_id = Some("e3".into());
     assert_eq!(tree::order(&circle).len(), circle.len());
+}
+
+#[test]
+fn a_hook_without_a_clock_that_came_later_has_no_offset() {
+    let late = START + 47_030_900_000;
+    let hook = Event { time: late, received_at: late, ..event(0, Kind::Compaction, Columns::default()) };
+    let enveloped = Event { received_at: late + 1, ..hook.clone() };
+    let joined = Event { sources: vec![Source::Hook, Source::OtlpLog], ..hook.clone() };
+    let shown = |event: Event| timeline(&session(), &[event], PLAIN);
+    assert!(shown(hook).contains("       –  ≡ compaction"));
+    for known in [enveloped, joined] {
+        assert!(shown(known).contains("+13:03:50.9  ≡ compaction"));
+    }
 }
 
 #[test]
@@ -247,7 +269,8 @@ fn without_colour_hostile_content_leaves_no_control_character() {
     let events: Vec<Event> =
         Kind::ALL.into_iter().enumerate().map(|(i, k)| event(i as i64, k, columns.clone())).collect();
     let session = Session { project: Some(hostile.into()), session_id: hostile.into(), ..session() };
-    let shown = timeline(&session, &events, PLAIN) + &details(&session, PLAIN) + &table::sessions(&[session], PLAIN);
+    let shown =
+        timeline(&session, &events, PLAIN) + &details(&session, PLAIN) + &table::sessions(&[session], PLAIN, false);
     assert!(shown.chars().all(|c| c == '\n' || (!c.is_control() && !safe::is_deceptive(c))), "{shown:?}");
 }
 

@@ -43,10 +43,9 @@ impl List {
             return format!("No sessions in workspace {}.\n", self.lake.workspace);
         }
         // The last column alone uses the line's end, so a wide terminal is used as a whole.
-        let options = terminal::options(false);
-        let options =
-            RenderOptions { width: terminal::columns().unwrap_or(options.width).max(options.width), ..options };
-        let mut out = table::sessions(sessions, options);
+        let (options, columns) = (terminal::options(false), terminal::columns());
+        let options = RenderOptions { width: columns.unwrap_or(options.width), ..options };
+        let mut out = table::sessions(sessions, options, columns.is_some());
         if all > sessions.len() {
             out.push_str(&format!("{} of {all} sessions; --limit shows more\n", sessions.len()));
         }
