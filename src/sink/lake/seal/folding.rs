@@ -3,9 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Fold;
-use crate::sink::lake::heavy;
 use crate::enrich::fold::Folded;
 use crate::model::Fact;
+use crate::sink::lake::heavy;
 
 /// A session's facts, and whether its time is over.
 pub struct Gathered {
