@@ -23,6 +23,11 @@ pub fn resolve(items: &[Item<'_>], drafts: &mut Drafts) {
     for draft in drafts.values_mut().filter(|d| d.prompt_id.is_none() && (is_call(d.kind) || d.kind == Kind::ToolCall))
     {
         draft.prompt_id = surroundings.prompt(items, draft, &mut lines);
+        if draft.prompt_id.is_none() {
+            let prompt = of(items, draft).find_map(|i| surroundings.last_line(i));
+            draft.inferred |= prompt.is_some();
+            draft.prompt_id = prompt;
+        }
     }
 }
 
@@ -30,6 +35,8 @@ pub fn resolve(items: &[Item<'_>], drafts: &mut Drafts) {
 struct Surroundings {
     of_request: HashMap<String, String>,
     of_trace: Nearest,
+    /// When each agent's transcript lines named which prompt.
+    lines: HashMap<Option<String>, Vec<(i64, String)>>,
 }
 
 impl Surroundings {
@@ -40,7 +47,7 @@ impl Surroundings {
                 of_trace.learn(trace, fact.time, prompt);
             }
         }
-        for draft in drafts.values().filter(|d| d.kind == Kind::Prompt) {
+        for draft in drafts.values().filter(|d| matches!(d.kind, Kind::Prompt | Kind::ToolCall)) {
             for item in of(items, draft).filter(|i| i.fact.source == Source::OtlpSpan) {
                 if let (Some(prompt), Some(trace)) = (&draft.prompt_id, &item.fact.columns.trace_id) {
                     of_trace.learn(trace, item.time(), prompt);
@@ -53,7 +60,14 @@ impl Surroundings {
                 of_request.insert(request, prompt.clone());
             }
         }
-        Surroundings { of_request, of_trace: of_trace.sorted() }
+        Surroundings { of_request, of_trace: of_trace.sorted(), lines: prompt_lines(items) }
+    }
+
+    /// The prompt that the agent's transcript was last at: for a line whose chain of lines is not all there.
+    fn last_line(&self, item: &Item<'_>) -> Option<String> {
+        let lines = self.lines.get(&item.fact.columns.agent_id).filter(|_| item.fact.source == Source::Transcript)?;
+        let after = lines.partition_point(|(time, _)| *time <= item.time());
+        lines[..after].last().map(|(_, prompt)| prompt.clone())
     }
 
     fn prompt<'i>(&self, items: &'i [Item<'_>], draft: &Draft, lines: &mut Lines<'i>) -> Option<String> {
@@ -70,6 +84,17 @@ impl Surroundings {
 
 fn line_uuid<'i>(item: &'i Item<'_>) -> Option<&'i str> {
     item.note("uuid").filter(|_| item.fact.source == Source::Transcript)
+}
+
+fn prompt_lines(items: &[Item<'_>]) -> HashMap<Option<String>, Vec<(i64, String)>> {
+    let mut lines: HashMap<Option<String>, Vec<(i64, String)>> = HashMap::new();
+    for item in items.iter().filter(|i| i.fact.source == Source::Transcript) {
+        if let Some(prompt) = &item.fact.columns.prompt_id {
+            let of_agent = lines.entry(item.fact.columns.agent_id.clone()).or_default();
+            of_agent.push((item.time(), prompt.clone()));
+        }
+    }
+    lines
 }
 
 /// The transcript's chain of lines, each naming the one before it.

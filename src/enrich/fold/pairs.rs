@@ -1,4 +1,5 @@
-//! Prompts that spans and hooks tell of where no log ties the two: a span names the trace, a hook the prompt.
+//! Prompts that spans tell of, and hooks or transcripts, where no log ties the two: a span names the trace, the others
+//! the prompt.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,8 @@ pub struct Pair {
 /// Pairs the traces and the prompts that no log names: those of equal text in order, then the rest in order if there
 /// are as many of the one as of the other.
 pub fn pairs(items: &[Item<'_>]) -> Vec<Pair> {
-    let (mut spans, mut prompts) = (untold(items, Source::OtlpSpan), untold(items, Source::Hook));
+    let (mut spans, mut prompts) =
+        (untold(items, &[Source::OtlpSpan]), untold(items, &[Source::Hook, Source::Transcript]));
     let mut pairs = Vec::new();
     let mut by_text: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (p, (_, _, text)) in prompts.iter().enumerate().rev() {
@@ -37,15 +39,15 @@ pub fn pairs(items: &[Item<'_>]) -> Vec<Pair> {
     pairs
 }
 
-/// The traces (of spans) or prompts (of hooks) that no log names, each with the time and text of its first prompt.
-fn untold(items: &[Item<'_>], source: Source) -> Vec<(String, i64, String)> {
+/// The traces (of spans) or prompts (of others) that no log names, each with the time and text of its first prompt.
+fn untold(items: &[Item<'_>], sources: &[Source]) -> Vec<(String, i64, String)> {
     let name = |item: &Item<'_>| {
         let columns = &item.fact.columns;
-        if source == Source::OtlpSpan { columns.trace_id.clone() } else { columns.prompt_id.clone() }
+        if sources == [Source::OtlpSpan] { columns.trace_id.clone() } else { columns.prompt_id.clone() }
     };
     let logs = items.iter().filter(|i| i.fact.source == Source::OtlpLog && i.fact.columns.prompt_id.is_some());
     let mut seen: BTreeSet<String> = logs.filter_map(name).collect();
-    let told = items.iter().filter(|i| i.fact.source == source && i.fact.kind == Kind::Prompt);
+    let told = items.iter().filter(|i| sources.contains(&i.fact.source) && i.fact.kind == Kind::Prompt);
     told.filter_map(|i| {
         let name = name(i).filter(|name| seen.insert(name.clone()))?;
         Some((name, i.time(), i.fact.columns.content.as_deref().unwrap_or_default().trim().to_owned()))

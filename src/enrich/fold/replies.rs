@@ -222,15 +222,15 @@ impl<'p> Placement<'p> {
             before[r] = self.given[r].map_or(before[r + 1], |(c, _)| before[r + 1].min(c));
         }
         let mut next = 0;
-        for r in 0..self.replies.len() {
+        for (r, before) in before.into_iter().enumerate().take(self.replies.len()) {
             if let Some((c, _)) = self.given[r] {
                 next = next.max(c + 1);
                 continue;
             }
-            while next < before[r] && !self.is_open(next) {
+            while next < before && !self.is_open(next) {
                 next += 1;
             }
-            if next < before[r] && !is_error(&self.replies[r]) {
+            if next < before && !is_error(&self.replies[r]) {
                 self.give(r, next, true);
                 next += 1;
             }

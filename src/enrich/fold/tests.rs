@@ -295,6 +295,32 @@ fn a_hook_configured_twice_counts_once() {
     assert_eq!(count(&folded), count(&once));
 }
 
+#[test]
+fn whichever_sources_spoke_as_many_prompts_and_calls_were_made() {
+    use Source::*;
+    for dir in all_captured() {
+        let facts = [arrived(&dir), transcripts(&dir)].concat();
+        let counts = |sources: &[Source]| {
+            let part: Vec<Fact> = facts.iter().filter(|f| sources.contains(&f.source)).cloned().collect();
+            let session = fold_all(&part).session;
+            (session.prompt_count, session.synthetic_prompt_count, session.model_calls, session.errors)
+        };
+        let all = counts(&Source::ALL);
+        let parts: [&[Source]; 7] = [
+            &[OtlpLog],
+            &[Transcript],
+            &[OtlpLog, Hook],
+            &[OtlpSpan, Hook],
+            &[OtlpLog, OtlpSpan],
+            &[OtlpSpan, Transcript],
+            &[Hook, Transcript],
+        ];
+        for part in parts {
+            assert_eq!(counts(part), all, "{} {part:?}", dir.display());
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
