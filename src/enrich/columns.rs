@@ -81,14 +81,35 @@ columns_of! {
     }
 }
 
-/// Nano-dollars of a dollar amount; `None` unless finite, not negative and below 10^9 dollars.
+impl Int {
+    /// Whether a record may say that of itself. Beyond these bounds a number is nonsense, and one of them would spoil
+    /// every sum and every beginning that is counted back from an end.
+    pub fn is_plausible(self, value: i64) -> bool {
+        let most = match self {
+            Int::CostUsd => MAX_NANOS - 1,
+            Int::InputTokens | Int::OutputTokens | Int::CacheReadTokens | Int::CacheCreationTokens => MAX_TOKENS,
+            Int::DurationMs | Int::TtftMs => MAX_MILLIS,
+            Int::StartTime => i64::MAX,
+        };
+        (0..=most).contains(&value)
+    }
+}
+
+/// A thousand times a million-token context, and more.
+const MAX_TOKENS: i64 = 1_000_000_000;
+/// A year.
+const MAX_MILLIS: i64 = 366 * 86_400_000;
+/// A million dollars: no request costs that.
+const MAX_NANOS: i64 = 1_000_000 * 1_000_000_000;
+
+/// Nano-dollars of a dollar amount; `None` unless finite, not negative and below a million dollars.
 pub fn nano_usd(dollars: f64) -> Option<i64> {
-    ((0.0..1e9).contains(&dollars)).then(|| (dollars * 1e9).round() as i64)
+    (0.0..1e6).contains(&dollars).then(|| (dollars * 1e9).round() as i64)
 }
 
 /// Nano-dollars of micro-dollars, with the same bounds.
 pub fn nano_usd_of_micros(micros: i64) -> Option<i64> {
-    (0..1_000_000_000_000_000).contains(&micros).then(|| micros * 1000)
+    (0..MAX_NANOS / 1000).contains(&micros).then(|| micros * 1000)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::item::Item;
 use super::runs::Run;
+use super::session::refused;
 use crate::model::{Event, Gap, Kind, Source};
 
 /// At most that many gaps of one kind are listed; the last entry then says how many more there are.
@@ -46,14 +47,16 @@ fn holes(runs: &[Run]) -> Vec<String> {
 }
 
 fn without_result(events: &[&Event]) -> Vec<String> {
+    let refusals = events.iter().filter(|e| e.kind == Kind::Permission && refused(e));
+    let refused_ids: BTreeSet<&str> = refusals.filter_map(|e| e.columns.tool_use_id.as_deref()).collect();
     let open = |e: &&&Event| {
-        e.kind == Kind::ToolCall && e.columns.success.is_none() && e.columns.tool_output.is_none() && !refused(e)
+        e.kind == Kind::ToolCall
+            && e.columns.success.is_none()
+            && e.columns.tool_output.is_none()
+            && !refused(e)
+            && !e.columns.tool_use_id.as_deref().is_some_and(|id| refused_ids.contains(id))
     };
     events.iter().filter(open).map(|e| name(e, e.columns.tool_use_id.as_deref())).collect()
-}
-
-fn refused(event: &Event) -> bool {
-    matches!(event.columns.decision.as_deref(), Some("reject" | "deny" | "denied"))
 }
 
 fn name(event: &Event, id: Option<&str>) -> String {
@@ -61,22 +64,29 @@ fn name(event: &Event, id: Option<&str>) -> String {
     [tool, Some(id.unwrap_or(&event.event_id))].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// A reply that only asked for tools has no text: its tool calls are its content.
+/// A reply that only asked for tools has no text: its tool calls are its content. So it may be where calls do not name
+/// their request (older clients). A compaction's reply is the summary.
 fn without_content(events: &[&Event]) -> Vec<String> {
-    let tools: BTreeSet<&str> = events
-        .iter()
-        .filter(|e| e.kind == Kind::ToolCall)
-        .flat_map(|e| [e.columns.request_id.as_deref(), e.parent_event_id.as_deref()])
-        .flatten()
-        .collect();
+    let calls = || events.iter().filter(|e| e.kind == Kind::ToolCall);
+    let tools: BTreeSet<&str> =
+        calls().flat_map(|e| [e.columns.request_id.as_deref(), e.parent_event_id.as_deref()]).flatten().collect();
+    let turn = |e: &Event| (e.columns.prompt_id.clone(), e.columns.agent_id.clone());
+    let unnamed: BTreeSet<_> = calls().filter(|e| e.columns.request_id.is_none()).map(|e| turn(e)).collect();
+    let summarised = events.iter().any(|e| e.kind == Kind::Compaction && e.columns.content.is_some());
     let silent = |e: &&&Event| {
         e.kind == Kind::ModelCall
             && e.columns.content.is_none()
             && e.columns.thinking.is_none()
             && !e.columns.request_id.as_deref().is_some_and(|r| tools.contains(r))
             && !tools.contains(e.event_id.as_str())
+            && !unnamed.contains(&turn(e))
+            && !(summarised && compacts(e))
     };
     events.iter().filter(silent).map(|e| name(e, e.columns.request_id.as_deref())).collect()
+}
+
+fn compacts(event: &Event) -> bool {
+    event.columns.attributes.as_deref().is_some_and(|json| json.contains(r#""query_source":"compact""#))
 }
 
 fn without_cost(events: &[&Event]) -> Vec<String> {

@@ -57,6 +57,12 @@ impl Item<'_> {
         self.notes_if(name).and_then(|notes| notes.get(name)).and_then(Value::as_bool).unwrap_or(false)
     }
 
+    /// An integer among the attributes; clients send some as text.
+    pub fn number(&self, name: &str) -> Option<i64> {
+        let value = self.notes_if(name)?.get(name)?;
+        value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+    }
+
     /// The uuid of the message or line that the fact speaks of.
     pub fn uuid(&self) -> Option<&str> {
         match self.fact.source {

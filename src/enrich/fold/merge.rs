@@ -2,7 +2,7 @@
 //! that column, then the longer, then the bytes. Truncation and redactions travel with the value.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
@@ -52,10 +52,19 @@ struct Candidate {
 
 fn choose(items: &[Item<'_>], draft: &Draft, column: Text) -> Option<Candidate> {
     let mut candidates = candidates(items, draft, column, |_| true);
-    if CONTENT.contains(&column) {
-        drop_parts(&mut candidates);
-    }
-    candidates.into_iter().min_by(|a, b| order(a).cmp(&order(b)))
+    candidates.sort_by(|a, b| order(a).cmp(&order(b)));
+    let best = if CONTENT.contains(&column) { first_whole(&candidates) } else { 0 };
+    (best < candidates.len()).then(|| candidates.swap_remove(best))
+}
+
+/// The first that is not only a part of another, which says less whatever its source's rank.
+fn first_whole(candidates: &[Candidate]) -> usize {
+    let is_part = |c: &Candidate| {
+        let text = c.text.trim();
+        c.rank != WRAPPED
+            && candidates.iter().any(|o| o.truncated.is_none() && o.text.len() > c.text.len() && o.text.contains(text))
+    };
+    candidates.iter().position(|c| !is_part(c)).unwrap_or(0)
 }
 
 fn order(candidate: &Candidate) -> (bool, u8, Reverse<usize>, &str) {
@@ -81,12 +90,13 @@ fn candidates(items: &[Item<'_>], draft: &Draft, column: Text, speaks: impl Fn(S
         .collect();
     if blocks {
         for source in [Source::Hook, Source::Transcript].into_iter().filter(|s| speaks(*s)) {
-            let text = pieces(items, draft, column, source);
-            found.extend((!text.is_empty()).then(|| Candidate {
-                truncated: None,
-                rank: rank(column, source, &text),
-                text,
-            }));
+            let (text, whole) = match source {
+                Source::Hook => displayed(items, draft, column),
+                _ => (transcript_blocks(items, draft, column), true),
+            };
+            let truncated = (!whole).then(|| Truncation { column: column.name().to_owned(), original_bytes: None });
+            let rank = rank(column, source, &text);
+            found.extend((!text.is_empty()).then_some(Candidate { truncated, rank, text }));
         }
     }
     found
@@ -97,37 +107,56 @@ fn in_pieces(item: &Item<'_>) -> bool {
     item.fact.source == Source::Transcript || item.fact.name == "MessageDisplay"
 }
 
-/// A reply's pieces in order: a transcript's blocks by block index, a displayed message's deltas by index.
-fn pieces(items: &[Item<'_>], draft: &Draft, column: Text, source: Source) -> String {
-    let mut pieces: BTreeMap<(String, i64), &str> = BTreeMap::new();
-    let (index, glue) = if source == Source::Hook { ("index", "") } else { ("apiBlockIndex", "\n") };
-    for item in of(items, draft).filter(|i| i.fact.source == source && in_pieces(i)) {
-        let Some(text) = column.get(&item.fact.columns).as_deref() else { continue };
-        let at = item.notes().get(index).and_then(Value::as_i64).unwrap_or(0);
-        let message = item.note("message_id").filter(|_| source == Source::Hook).unwrap_or_default().to_owned();
-        let piece = pieces.entry((message, at)).or_insert(text);
-        if (text.len(), text) > (piece.len(), *piece) {
-            *piece = text;
+/// A transcript's blocks by block index.
+fn transcript_blocks(items: &[Item<'_>], draft: &Draft, column: Text) -> String {
+    let mut pieces: BTreeMap<i64, &str> = BTreeMap::new();
+    for item in of(items, draft).filter(|i| i.fact.source == Source::Transcript) {
+        if let Some(text) = column.get(&item.fact.columns).as_deref() {
+            longer(&mut pieces, item.number("apiBlockIndex").unwrap_or(0), text);
         }
     }
-    pieces.into_values().collect::<Vec<_>>().join(glue)
+    pieces.into_values().collect::<Vec<_>>().join("\n")
 }
 
-/// A text that is only a part of another candidate says less, whatever its source's rank.
-fn drop_parts(candidates: &mut Vec<Candidate>) {
-    let whole: Vec<String> = candidates.iter().filter(|c| c.truncated.is_none()).map(|c| c.text.clone()).collect();
-    candidates.retain(|c| {
-        let part = |other: &String| other.len() > c.text.len() && other.contains(c.text.trim());
-        c.rank == 9 || !whole.iter().any(part)
-    });
+fn longer<'t>(pieces: &mut BTreeMap<i64, &'t str>, at: i64, text: &'t str) {
+    let piece = pieces.entry(at).or_insert(text);
+    if (text.len(), text) > (piece.len(), *piece) {
+        *piece = text;
+    }
 }
+
+/// A displayed message's pieces by index, and whether none is missing; of several messages (a reply's blocks) the
+/// first shown comes first.
+fn displayed(items: &[Item<'_>], draft: &Draft, column: Text) -> (String, bool) {
+    let mut messages: Vec<(&str, BTreeMap<i64, &str>, Option<bool>)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for item in of(items, draft).filter(|i| i.fact.name == "MessageDisplay" && i.fact.source == Source::Hook) {
+        let text = column.get(&item.fact.columns).as_deref().unwrap_or_default();
+        let id = item.note("message_id").unwrap_or_default();
+        let place = *places.entry(id).or_insert(messages.len());
+        if place == messages.len() {
+            messages.push((id, BTreeMap::new(), None));
+        }
+        let (_, pieces, is_final) = &mut messages[place];
+        longer(pieces, item.number("index").unwrap_or(0), text);
+        if item.has("final") {
+            *is_final = Some(is_final.unwrap_or(false) || item.flag("final"));
+        }
+    }
+    let whole = |pieces: &BTreeMap<i64, &str>| pieces.keys().copied().eq(0..pieces.len() as i64);
+    let complete = messages.iter().all(|(_, pieces, is_final)| *is_final != Some(false) && whole(pieces));
+    let texts: Vec<String> = messages.into_iter().map(|(_, pieces, _)| pieces.into_values().collect()).collect();
+    (texts.join("\n"), complete)
+}
+
+/// The rank of a command that the transcript wraps in marks: believed when nothing else is there.
+const WRAPPED: u8 = 9;
 
 /// The lower speaks first.
 fn rank(column: Text, source: Source, text: &str) -> u8 {
     use Source::*;
     let order: [Source; 5] = match column {
-        // the transcript wraps a command that the user typed
-        Text::Content if source == Transcript && text.starts_with("<command-") => return 9,
+        Text::Content if source == Transcript && text.starts_with("<command-") => return WRAPPED,
         Text::Content | Text::Thinking | Text::ToolInput | Text::ToolOutput | Text::Error | Text::ToolName => {
             [Hook, Transcript, OtlpSpan, OtlpLog, OtlpMetric]
         }

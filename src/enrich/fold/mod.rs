@@ -1,32 +1,39 @@
 //! A session's events: a pure function of the set of its facts.
 //!
 //! The steps, each in a file of its own: [`item`] makes the set (one of each fact) and reads what facts say beside
-//! their columns; [`group`] brings facts together by natural key; [`replies`] places what has no key by the context of
+//! their columns; [`group`] brings facts together by natural key; [`errors`] makes one of what several
+//! sources tell of one failed request; [`shown`] puts together and [`replies`] places what has no key by the context of
 //! the session; [`runs`] cuts the client's counter into runs; [`links`] finds parents; [`merge`] chooses each column's
 //! value; [`order`] gives every event its place; [`session`] sums up, [`gaps`] says what is missing.
 //!
 //! No step may look at the order in which facts are given, at receive times of facts that have a clock, or at
 //! anything but the facts.
 
+mod errors;
 mod gaps;
 mod group;
 mod item;
 mod links;
 mod merge;
+mod nearest;
 mod order;
+mod pairs;
 mod replies;
 mod runs;
 mod session;
+mod shown;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod variants;
 
 use crate::model::{Event, Fact, Kind, Session};
 use group::Draft;
 use item::Item;
 
 /// Grows whenever the fold's result for the same facts changes.
-pub const FOLD_VERSION: i32 = 1;
+pub const FOLD_VERSION: i32 = 2;
 
 /// What the fold computes.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +54,7 @@ pub fn fold(session_id: &str, facts: &[Fact], idle: bool) -> Folded {
     let items = item::items(facts);
     let mut drafts = group::by_key(&items);
     links::resolve(&items, &mut drafts);
+    errors::unite(&items, &mut drafts);
     replies::place(&items, &mut drafts);
     links::parents(&items, &mut drafts);
     let runs = runs::runs(&items);

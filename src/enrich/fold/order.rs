@@ -17,7 +17,7 @@ pub fn events(session_id: &str, items: &[Item<'_>], drafts: Drafts, runs: &[Run]
     let ids: HashMap<String, String> = drafts.keys().map(|key| (key.clone(), event_id(session_id, key))).collect();
     let places = places(items, &drafts, runs);
     let mut ordered: Vec<&Draft> = drafts.values().filter(|d| !d.items.is_empty()).collect();
-    ordered.sort_by_key(|d| (places.get(&d.key).copied(), d.kind, counter(items, d), &d.key));
+    ordered.sort_by_cached_key(|d| (places.get(&d.key).copied(), d.kind, counter(items, d), &d.key));
     let mut events: Vec<Event> = Vec::with_capacity(ordered.len());
     for (seq, draft) in ordered.into_iter().enumerate() {
         let columns = merge::columns(items, draft);
@@ -33,9 +33,10 @@ pub fn date(items: &[Item<'_>]) -> i32 {
     start(items).div_euclid(DAY) as i32
 }
 
-/// The first time that a source with a clock tells of; without any, the first receive time.
+/// The first time that a source with a clock tells of; without any, the first receive time. What a fork copied
+/// happened before the session began.
 pub fn start(items: &[Item<'_>]) -> i64 {
-    let first = items.iter().filter(|i| i.clocked()).map(Item::begin).min();
+    let first = items.iter().filter(|i| i.clocked() && !i.inherited()).map(Item::begin).min();
     first.or_else(|| items.iter().map(Item::begin).min()).unwrap_or(0)
 }
 
@@ -99,7 +100,7 @@ fn times(items: &[Item<'_>], draft: &Draft) -> (i64, Option<i64>) {
 /// Prompts that no human wrote.
 fn synthetic(items: &[Item<'_>], draft: &Draft, columns: &Columns) -> bool {
     let text = columns.content.as_deref().unwrap_or_default().trim_start();
-    text.starts_with("<task-notification>")
+    ["<task-notification>", "<teammate-message"].iter().any(|begin| text.starts_with(begin))
         || of(items, draft).any(|i| {
             i.note("turnOrigin") == Some("task_notification")
                 || i.note("promptSource") == Some("system")
@@ -117,23 +118,21 @@ fn counter(items: &[Item<'_>], draft: &Draft) -> i64 {
 fn places(items: &[Item<'_>], drafts: &Drafts, runs: &[Run]) -> HashMap<String, i64> {
     let mut places = HashMap::new();
     let mut starts = 0;
+    let times: HashMap<&String, i64> = drafts.iter().map(|(key, draft)| (key, times(items, draft).0)).collect();
     let mut ordered: Vec<&Draft> = drafts.values().collect();
-    ordered.sort_by_key(|d| (times(items, d).0, start_rank(items, d), &d.key));
+    ordered.sort_by_cached_key(|d| (times[&d.key], start_rank(items, d), &d.key));
     for draft in ordered {
-        let (time, _) = times(items, draft);
+        let time = times[&draft.key];
         let clocked = of(items, draft).any(Item::clocked);
         let place = match draft.kind {
             _ if clocked || runs.is_empty() => time,
             Kind::SessionStart if start_rank(items, draft) < 2 => {
                 let run = &runs[starts.min(runs.len() - 1)];
                 starts += 1;
-                run.start - 1
+                run.start.saturating_sub(1)
             }
-            Kind::SessionEnd => run_of_end(items, drafts, draft, runs).end + 1,
-            _ => match draft.parent.as_ref().and_then(|p| drafts.get(p)) {
-                Some(parent) => times(items, parent).0,
-                None => time,
-            },
+            Kind::SessionEnd => run_of_end(items, drafts, draft, runs).end.saturating_add(1),
+            _ => draft.parent.as_ref().and_then(|parent| times.get(parent)).copied().unwrap_or(time),
         };
         places.insert(draft.key.clone(), place);
     }

@@ -42,8 +42,8 @@ pub fn summary(session_id: &str, items: &[Item<'_>], events: &[Event], runs: &[R
         synthetic_prompt_count: count(&|e| e.kind == Kind::Prompt && e.synthetic),
         model_calls: count(&|e| e.kind == Kind::ModelCall),
         tool_calls: count(&|e| e.kind == Kind::ToolCall),
-        errors: count(&|e| e.kind == Kind::Error || (e.kind == Kind::ToolCall && e.columns.success == Some(false))),
-        denials: count(&denied),
+        errors: count(&|e| e.kind == Kind::Error || failed(e)),
+        denials: denials(&own),
         input_tokens: sum(&|e| e.columns.input_tokens),
         output_tokens: sum(&|e| e.columns.output_tokens),
         cache_read_tokens: sum(&|e| e.columns.cache_read_tokens),
@@ -63,10 +63,22 @@ pub fn summary(session_id: &str, items: &[Item<'_>], events: &[Event], runs: &[R
     }
 }
 
-/// A call that was not allowed: by the permission's own event, or by the decision that stands with the call.
-fn denied(event: &Event) -> bool {
-    let refused = matches!(event.columns.decision.as_deref(), Some("reject" | "deny" | "denied"));
-    refused && (event.kind == Kind::ToolCall || (event.kind == Kind::Permission && event.columns.tool_use_id.is_none()))
+/// A tool that was not allowed to run did not fail.
+fn failed(event: &Event) -> bool {
+    event.kind == Kind::ToolCall && event.columns.success == Some(false) && !refused(event)
+}
+
+/// Whether the event says that a call was not allowed.
+pub fn refused(event: &Event) -> bool {
+    matches!(event.columns.decision.as_deref(), Some("reject" | "deny" | "denied"))
+}
+
+/// Calls that were not allowed: by the permission's own event, or by the decision that stands with the call.
+fn denials(events: &[&Event]) -> i64 {
+    let refusals = events.iter().filter(|e| refused(e) && matches!(e.kind, Kind::ToolCall | Kind::Permission));
+    let calls: BTreeSet<&str> =
+        refusals.map(|e| e.columns.tool_use_id.as_deref().unwrap_or(e.event_id.as_str())).collect();
+    calls.len() as i64
 }
 
 /// The value that most facts have, those of OpenTelemetry before others; ties by the bytes.
@@ -88,17 +100,50 @@ fn end(items: &[Item<'_>]) -> i64 {
     last.or_else(|| items.iter().map(Item::end).max()).unwrap_or(0)
 }
 
-/// Whether an end was seen that nothing follows. Runs and ends are counted, so that the answer does not depend on
-/// the receive times of clockless hooks; only where a run may have died without an end do times decide.
+/// Whether an end was seen that nothing follows. Runs and ends are counted, and an end that names a prompt belongs to
+/// that prompt's run, so that the answer does not depend on the receive times of clockless hooks; only where a run may
+/// have died without an end, and an end names no prompt, do times decide.
 fn ended(items: &[Item<'_>], events: &[Event], runs: &[Run]) -> bool {
     let ends: Vec<&Event> = events.iter().filter(|e| e.kind == Kind::SessionEnd).collect();
-    let starts =
-        items.iter().filter(|i| i.fact.kind == Kind::SessionStart && i.note("source") != Some("compact")).count();
+    let starts = events.iter().filter(|e| e.kind == Kind::SessionStart && !after_compaction(e)).count();
     let known = runs.len().max(starts);
-    let last_end = ends.iter().map(|e| e.end_time.unwrap_or(e.time)).max();
+    if known > 0 && ends.len() >= known {
+        return true;
+    }
+    let prompts = LastRun::new(items, runs);
+    let open = ends.iter().filter(|e| prompts.ends_with(e) != Some(false));
+    let last_end = open.map(|e| e.end_time.unwrap_or(e.time)).max();
     let activity = items.iter().filter(|i| !matches!(i.fact.kind, Kind::SessionEnd | Kind::Metric));
     let nothing_after = || last_end.is_some_and(|end| activity.map(Item::time).max().is_none_or(|last| last <= end));
-    (known > 0 && ends.len() >= known) || nothing_after()
+    ends.iter().any(|e| prompts.ends_with(e) == Some(true)) || nothing_after()
+}
+
+fn after_compaction(start: &Event) -> bool {
+    start.columns.attributes.as_deref().is_some_and(|json| json.contains(r#""source":"compact""#))
+}
+
+/// The prompts of a resumed session's last run and of those before it.
+struct LastRun<'i> {
+    last: BTreeSet<&'i str>,
+    before: BTreeSet<&'i str>,
+}
+
+impl<'i> LastRun<'i> {
+    fn new(items: &'i [Item<'_>], runs: &[Run]) -> LastRun<'i> {
+        let mut found = LastRun { last: BTreeSet::new(), before: BTreeSet::new() };
+        let Some(run) = runs.last().filter(|_| runs.len() > 1) else { return found };
+        for item in items.iter().filter(|i| i.fact.source == Source::OtlpLog) {
+            let prompts = if item.time() < run.start { &mut found.before } else { &mut found.last };
+            prompts.extend(item.fact.columns.prompt_id.as_deref());
+        }
+        found
+    }
+
+    /// Whether an end is that of the last run; `None` where it names no prompt that tells.
+    fn ends_with(&self, end: &Event) -> Option<bool> {
+        let prompt = end.columns.prompt_id.as_deref()?;
+        (self.last.contains(prompt) || self.before.contains(prompt)).then(|| self.last.contains(prompt))
+    }
 }
 
 fn parent(items: &[Item<'_>]) -> (Option<String>, Option<String>) {
@@ -126,11 +171,9 @@ fn skills(events: &[&Event], items: &[Item<'_>]) -> Vec<SkillUse> {
         }
     }
     let used = events.iter().filter(|e| matches!(e.kind, Kind::Skill | Kind::ToolCall));
-    for name in used.filter_map(|e| e.columns.skill.as_ref()) {
-        if !skills.iter().any(|s| s.name == *name) {
-            skills.insert(SkillUse { name: name.clone(), version_hash: None });
-        }
-    }
+    let hashed: BTreeSet<String> = skills.iter().map(|s| s.name.clone()).collect();
+    let unhashed = used.filter_map(|e| e.columns.skill.as_ref()).filter(|name| !hashed.contains(*name));
+    skills.extend(unhashed.map(|name| SkillUse { name: name.clone(), version_hash: None }));
     skills.into_iter().collect()
 }
 
@@ -154,7 +197,8 @@ fn cut(text: &str) -> &str {
 fn redactions(events: &[&Event]) -> Vec<Redaction> {
     let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
     for redaction in events.iter().flat_map(|e| &e.columns.redactions) {
-        *counts.entry(&redaction.rule).or_default() += redaction.count;
+        let count = counts.entry(&redaction.rule).or_default();
+        *count = count.saturating_add(redaction.count);
     }
     counts.into_iter().map(|(rule, count)| Redaction { rule: rule.to_owned(), count }).collect()
 }

@@ -14,7 +14,7 @@ use crate::model::{Batch, Envelope, Event, Fact, Joined, Kind, LakeKey, RecordHi
 use crate::receiver::otlp::json::to_protobuf;
 
 /// When the captured requests are said to arrive: long after the sessions, as in a replay.
-const RECEIVED: i64 = 1_800_000_000_000_000;
+pub(super) const RECEIVED: i64 = 1_800_000_000_000_000;
 
 fn captured(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sessions").join(name)
@@ -27,25 +27,25 @@ fn all_captured() -> Vec<PathBuf> {
     found
 }
 
-fn batch(signal: Signal, payload: Vec<u8>, received_at: i64, hits: Vec<RecordHits>) -> Batch {
+pub(super) fn batch(signal: Signal, payload: Vec<u8>, received_at: i64, hits: Vec<RecordHits>) -> Batch {
     let envelope =
         Envelope { workspace: "default".into(), principal: None, received_at, signal, policy: "test".into(), hits };
     Batch { envelope, payload: Bytes::from(payload) }
 }
 
-fn facts_of_batch(batch: &Batch) -> Vec<Fact> {
+pub(super) fn facts_of_batch(batch: &Batch) -> Vec<Fact> {
     normalise(batch, &LakeKey::new([7; 32]), "writer").unwrap()
 }
 
 /// A raw hook, as the client's http hooks send it.
-fn raw_hook(data: &Value, received_at: i64) -> Vec<Fact> {
+pub(super) fn raw_hook(data: &Value, received_at: i64) -> Vec<Fact> {
     let identity = LakeKey::new([7; 32]).name("hook", &[data.to_string().as_bytes()]);
     let line = json!({"kind": "hook", "data": data}).to_string().into_bytes();
     let hits = vec![RecordHits { index: 0, identity, redactions: vec![] }];
     facts_of_batch(&batch(Signal::Hooks, line, received_at, hits))
 }
 
-fn envelope(id: &str, at: i64, kind: &str, session_id: &str, data: &Value) -> Vec<Fact> {
+pub(super) fn envelope(id: &str, at: i64, kind: &str, session_id: &str, data: &Value) -> Vec<Fact> {
     let at = chrono::DateTime::from_timestamp_micros(at).unwrap().to_rfc3339();
     let line = json!({"id": id, "at": at, "kind": kind, "session_id": session_id, "data": data});
     facts_of_batch(&batch(Signal::Hooks, line.to_string().into_bytes(), RECEIVED, vec![]))
@@ -95,12 +95,12 @@ fn transcripts(dir: &Path) -> Vec<Fact> {
     lines.iter().enumerate().flat_map(line).collect()
 }
 
-fn fold_all(facts: &[Fact]) -> Folded {
+pub(super) fn fold_all(facts: &[Fact]) -> Folded {
     let session = facts.iter().find_map(|f| f.session_id.clone()).unwrap();
     fold(&session, facts, false)
 }
 
-fn of_kind(folded: &Folded, kind: Kind) -> Vec<&Event> {
+pub(super) fn of_kind(folded: &Folded, kind: Kind) -> Vec<&Event> {
     folded.events.iter().filter(|e| e.kind == kind).collect()
 }
 
@@ -117,7 +117,7 @@ fn said(facts: &[Fact]) -> BTreeMap<String, String> {
 }
 
 /// Rows without what rests on receive times alone.
-fn comparable(folded: &Folded) -> (Vec<Event>, Session) {
+pub(super) fn comparable(folded: &Folded) -> (Vec<Event>, Session) {
     let mut events = folded.events.clone();
     for event in &mut events {
         event.received_at = 0;
@@ -293,6 +293,32 @@ fn a_hook_configured_twice_counts_once() {
         })
     };
     assert_eq!(count(&folded), count(&once));
+}
+
+#[test]
+fn whichever_sources_spoke_as_many_prompts_and_calls_were_made() {
+    use Source::*;
+    for dir in all_captured() {
+        let facts = [arrived(&dir), transcripts(&dir)].concat();
+        let counts = |sources: &[Source]| {
+            let part: Vec<Fact> = facts.iter().filter(|f| sources.contains(&f.source)).cloned().collect();
+            let session = fold_all(&part).session;
+            (session.prompt_count, session.synthetic_prompt_count, session.model_calls, session.errors)
+        };
+        let all = counts(&Source::ALL);
+        let parts: [&[Source]; 7] = [
+            &[OtlpLog],
+            &[Transcript],
+            &[OtlpLog, Hook],
+            &[OtlpSpan, Hook],
+            &[OtlpLog, OtlpSpan],
+            &[OtlpSpan, Transcript],
+            &[Hook, Transcript],
+        ];
+        for part in parts {
+            assert_eq!(counts(part), all, "{} {part:?}", dir.display());
+        }
+    }
 }
 
 proptest! {

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{Context, NormaliseError, rfc3339, transcript};
-use crate::model::{Fact, FactId, Kind, Source};
+use super::{Context, NormaliseError, is_shell_cut, rfc3339, transcript};
+use crate::enrich::columns::Int;
+use crate::model::{Columns, Fact, FactId, Kind, Source, Truncation};
 
 /// Which hook event speaks of what (the client's 33 events; any other is kept as `other`).
 const KINDS: &[(&str, Kind)] = &[
@@ -106,6 +107,9 @@ fn hook(wrapped: &mut Wrapped<'_>, mut data: Map<String, Value>, facts: &mut Vec
     let session_id = take_text(&mut data, "session_id");
     wrapped.session_id = wrapped.session_id.take().or(session_id);
     let kind = KINDS.iter().find(|(n, _)| *n == name).map_or(Kind::Other, |(_, kind)| *kind);
+    // the session's own forks (a compaction) are no subagents: they have no type
+    let forked = name == "SubagentStop" && data.get("agent_type").is_some_and(|t| t == "");
+    let kind = if forked { Kind::Other } else { kind };
     let mut fact = wrapped.fact(Source::Hook, kind, &name);
     let columns = &mut fact.columns;
     columns.project = take_text(&mut data, "cwd");
@@ -134,8 +138,14 @@ fn hook(wrapped: &mut Wrapped<'_>, mut data: Map<String, Value>, facts: &mut Vec
 fn tool(fact: &mut Fact, data: &mut Map<String, Value>) {
     let columns = &mut fact.columns;
     columns.tool_use_id = take_text(data, "tool_use_id");
-    columns.duration_ms = data.remove("duration_ms").and_then(|v| v.as_i64()).filter(|ms| *ms >= 0);
-    columns.tool_output = data.remove("tool_response").map(text_or_json);
+    columns.duration_ms =
+        data.get("duration_ms").and_then(Value::as_i64).filter(|ms| Int::DurationMs.is_plausible(*ms));
+    if columns.duration_ms.is_some() {
+        data.remove("duration_ms");
+    }
+    if let Some(output) = data.remove("tool_response") {
+        fill_output(columns, output);
+    }
     let input = data.remove("tool_input");
     columns.skill = input.as_ref().and_then(|i| i.get("skill")).and_then(|s| s.as_str()).map(str::to_owned);
     columns.tool_input = input.map(text_or_json);
@@ -152,6 +162,19 @@ fn tool(fact: &mut Fact, data: &mut Map<String, Value>) {
         _ => None,
     };
 }
+
+/// What a tool gave back, and whether the client kept the rest in a file.
+pub fn fill_output(columns: &mut Columns, output: Value) {
+    let text = |value: &Value| value.as_str().is_some_and(|t| is_shell_cut(t) || t.starts_with(KEPT_IN_FILE));
+    let kept = output.get("persistedOutputSize").and_then(Value::as_i64);
+    if kept.is_some() || text(&output) || output.get("stdout").is_some_and(text) {
+        columns.truncated.push(Truncation { column: "tool_output".to_owned(), original_bytes: kept });
+    }
+    columns.tool_output = Some(text_or_json(output));
+}
+
+/// How the client begins what it shows of an output that it keeps in a file.
+const KEPT_IN_FILE: &str = "<persisted-output>";
 
 /// A tool's name, and from `mcp__server__tool` the server and its tool; the `skill` input is a skill's only there.
 pub fn name_tool(fact: &mut Fact, name: String) {
@@ -172,14 +195,22 @@ fn batch(wrapped: &Wrapped<'_>, head: Fact, mut data: Map<String, Value>, facts:
         Some(Value::Array(calls)) => calls,
         _ => Vec::new(),
     };
-    let rest = to_json(data);
+    let (calls, strange): (Vec<Value>, Vec<Value>) = calls.into_iter().partition(Value::is_object);
+    if calls.is_empty() || !strange.is_empty() {
+        let mut fact = Fact { kind: Kind::Other, ..head.clone() };
+        let mut data = data.clone();
+        data.insert("tool_calls".to_owned(), Value::Array(strange));
+        fact.columns.attributes = to_json(data);
+        facts.push(fact);
+    }
     for (i, call) in calls.into_iter().enumerate() {
         let Value::Object(mut call) = call else { continue };
         let mut fact = head.clone();
         tool(&mut fact, &mut call);
         let part = fact.columns.tool_use_id.clone().unwrap_or_else(|| i.to_string());
         fact.fact_id = wrapped.part(&part);
-        fact.columns.attributes = if call.is_empty() { rest.clone() } else { to_json(call) };
+        call.extend(data.clone());
+        fact.columns.attributes = to_json(call);
         if i > 0 {
             fact.columns.redactions.clear();
         }
@@ -202,6 +233,7 @@ fn stop(wrapped: &Wrapped<'_>, mut fact: Fact, mut data: Map<String, Value>, fac
         said.columns.error = None;
         said.columns.redactions.clear();
         said.columns.content = Some(reply);
+        said.columns.attributes = data.get("agent_type").map(|t| serde_json::json!({"agent_type": t}).to_string());
         facts.push(said);
     }
     fact.columns.attributes = to_json(data);

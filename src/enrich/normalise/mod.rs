@@ -85,6 +85,14 @@ const CLIENT_REDACTED: &str = "<REDACTED>";
 /// How the client ends a text that it cut.
 const CLIENT_TRUNCATED: &str = "[TRUNCATED";
 
+/// How much of a command's output the client hands on, in UTF-16 units. It leaves no mark where it cut.
+const SHELL_OUTPUT: usize = 30_000;
+
+/// Whether a text is as long as the client lets a command's output be.
+fn is_shell_cut(text: &str) -> bool {
+    text.len() >= SHELL_OUTPUT && text.encode_utf16().count() == SHELL_OUTPUT
+}
+
 /// UTC microseconds of OTLP nanoseconds; 0 (unknown) and times beyond year 2262 are `None`.
 fn micros(nanos: u64) -> Option<i64> {
     i64::try_from(nanos).ok().filter(|n| *n > 0).map(|n| n / 1000)

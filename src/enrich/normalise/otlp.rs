@@ -16,10 +16,12 @@ pub fn find<'a>(place: &Place<'a, '_>, attributes: &[KeyValue<'a>], name: &str) 
 }
 
 fn find_text<'a>(place: &Place<'a, '_>, attributes: &[KeyValue<'a>], name: &str) -> Option<&'a str> {
-    match find(place, attributes, name) {
-        Some(AnyValue::Str(text)) if !text.is_empty() => Some(text),
-        _ => None,
-    }
+    [attributes, &place.scope.attributes, &place.resource.attributes].into_iter().find_map(|list| {
+        match list.iter().rev().find(|a| a.key == name).map(|a| a.value) {
+            Some(AnyValue::Str(text)) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    })
 }
 
 /// The mapping table for a record.
@@ -65,7 +67,7 @@ pub fn fill_columns<'a>(
     let mut rest = Vec::new();
     let mut micros = None;
     for attribute in attributes {
-        if session_keys.first().is_some_and(|key| key == attribute.key) {
+        if session_keys.first().is_some_and(|key| key == attribute.key) && matches!(attribute.value, AnyValue::Str(_)) {
             continue;
         }
         let taken = match targets.get(attribute.key) {
@@ -78,7 +80,7 @@ pub fn fill_columns<'a>(
             Some(Target::Success) => fill(&mut columns.success, boolean(attribute.value)),
             Some(Target::Int(Int::CostUsd)) => fill(&mut columns.cost_usd, float(attribute.value).and_then(nano_usd)),
             Some(Target::Int(column)) => {
-                fill(column.slot(columns), integer(attribute.value).filter(|value| *value >= 0))
+                fill(column.slot(columns), integer(attribute.value).filter(|value| column.is_plausible(*value)))
             }
             Some(Target::Text(column)) => fill_text(columns, *column, attribute.value),
         };

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::json::AttributesJson;
 use super::logs::{cache_free_input, scope};
 use super::otlp::{fill_columns, fill_sender, find, hex, hex_id, is_cut, session, table};
-use super::{Context, NormaliseError, micros};
+use super::{Context, NormaliseError, is_shell_cut, micros};
 use crate::enrich::mapping::Table;
 use crate::model::otlp::identity::record_identity;
 use crate::model::otlp::schema::SPAN;
@@ -42,7 +42,7 @@ fn fact(context: &Context<'_>, place: &Place<'_, '_>, span: &Span<'_>) -> Fact {
         }
     }
     if columns.duration_ms.is_none() {
-        columns.duration_ms = fact.end_time.map(|end| (end - fact.time).max(0) / 1000);
+        columns.duration_ms = fact.end_time.map(|end| end.saturating_sub(fact.time).max(0) / 1000);
     }
     for event in &span.events {
         tool_output(columns, event);
@@ -73,7 +73,7 @@ fn tool_output(columns: &mut Columns, event: &SpanEvent<'_>) {
             json
         }
     };
-    if is_cut(&output) {
+    if is_cut(&output) || is_shell_cut(&output) {
         columns.truncated.push(Truncation { column: "tool_output".into(), original_bytes: None });
     }
     columns.tool_output = Some(output);

@@ -3,9 +3,14 @@
 
 use serde_json::{Map, Value};
 
-use super::hooks::{Wrapped, name_tool, take_text, text_or_json, to_json};
+use super::hooks::{Wrapped, fill_output, name_tool, take_text, text_or_json, to_json};
 use super::rfc3339;
+use crate::enrich::columns::Int;
 use crate::model::{Columns, Fact, Kind, Source};
+
+/// How lines begin that stand in the user's place and were written by the client.
+const CLIENT_WRITTEN: [&str; 5] =
+    ["<local-command-", "<bash-stdout>", "<bash-stderr>", "<system-reminder>", "[Request interrupted by user"];
 
 /// How the client begins the body of a skill that it loads.
 const SKILL_BODY: &str = "Base directory for this skill: ";
@@ -91,6 +96,9 @@ fn assistant(wrapped: &Wrapped<'_>, mut head: Fact, mut data: Map<String, Value>
     let first_index = data.get("apiBlockIndex").and_then(Value::as_i64).unwrap_or(0);
     let failed = data.get("isApiErrorMessage").and_then(Value::as_bool).unwrap_or(false);
     data.insert("message".to_owned(), Value::Object(message));
+    if blocks.is_empty() {
+        return other(head, data, facts);
+    }
     for (i, mut block) in blocks.into_iter().enumerate() {
         let mut fact = part(wrapped, &head, i);
         let block_type = take_text(&mut block, "type").unwrap_or_default();
@@ -113,7 +121,8 @@ fn assistant(wrapped: &Wrapped<'_>, mut head: Fact, mut data: Map<String, Value>
 }
 
 fn usage(columns: &mut Columns, usage: Option<&Value>) {
-    let count = |name: &str| usage.and_then(|u| u.get(name)).and_then(Value::as_i64).filter(|n| *n >= 0);
+    let plausible = |n: &i64| Int::InputTokens.is_plausible(*n);
+    let count = |name: &str| usage.and_then(|u| u.get(name)).and_then(Value::as_i64).filter(plausible);
     columns.input_tokens = count("input_tokens");
     columns.output_tokens = count("output_tokens");
     columns.cache_read_tokens = count("cache_read_input_tokens");
@@ -178,7 +187,7 @@ fn user(wrapped: &Wrapped<'_>, mut head: Fact, mut data: Map<String, Value>, fac
         Kind::Compaction
     } else if flag("isSidechain") || columns.agent_id.is_some() {
         Kind::Subagent
-    } else if flag("isMeta") || text.is_empty() {
+    } else if flag("isMeta") || text.is_empty() || CLIENT_WRITTEN.iter().any(|begin| text.starts_with(begin)) {
         head.name = "user/meta".to_owned();
         Kind::Other
     } else {
@@ -216,7 +225,9 @@ fn tool_results(
         columns.tool_use_id = take_text(&mut block, "tool_use_id");
         columns.success = Some(!failed);
         columns.error = text.clone().filter(|_| failed);
-        columns.tool_output = structured.clone().filter(|_| !failed).map(text_or_json).or(text.filter(|_| !failed));
+        if let Some(output) = structured.clone().or(text.map(Value::String)).filter(|_| !failed) {
+            fill_output(columns, output);
+        }
         columns.attributes = to_json(data.clone());
         facts.push(fact);
     }
