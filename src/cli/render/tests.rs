@@ -219,10 +219,10 @@ fn a_table_has_a_line_per_session_and_missing_cost_is_no_zero() {
 
 #[test]
 fn a_narrow_terminal_gets_fewer_columns_of_the_table() {
-    let narrow = RenderOptions { width: 100, ..PLAIN };
+    let narrow = RenderOptions { width: 112, ..PLAIN };
     assert_snapshot!(table::sessions(&[session()], narrow, true), @r#"
-    START (UTC)          SESSION                               STATUS       COST  FIRST PROMPT
-    2026-11-22 11:18:58  9ffbc996-316e-5f2d-a628-342a8493e797  ended   $0.005674  Check the project and w…
+    START (UTC)          SESSION                               USER                  COST  FIRST PROMPT
+    2026-11-22 11:18:58  9ffbc996-316e-5f2d-a628-342a8493e797  dev@example.com  $0.005674  Check the project and wr…
     "#);
 }
 
