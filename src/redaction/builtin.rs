@@ -302,7 +302,6 @@ mod tests {
         ("private-key-base64", "LS0tLS1CRUdJTiBQUklWQVRF§", 80),
         ("aws-secret-access-key", "ASIAIOSFODNN7EXAMPLE,§", 40),
         ("vendor-token", "dbtu_§", 40),
-        ("langfuse-key", "sk-lf-01234567-89ab-cdef-0123-456789abcdef§", 0),
         ("github-token", "a\\nghp_§", 36),
         ("github-token", "x%3Dghp_§", 36),
         ("github-token", "\u{1b}[32mghp_§", 36),
