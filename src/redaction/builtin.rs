@@ -39,6 +39,20 @@ pub static RULES: &[Rule] = &[
         ahead: BLOCK,
         check: Check::None,
     },
+    // The end of a block whose beginning was cut off.
+    context(
+        "private-key",
+        &["--end", "-- end"],
+        16 * 1024,
+        r"(?:[A-Za-z0-9+/=]{16,}(?:\\+[nr]|[\s,>#*|+])+)+-{4,5} ?END[ A-Z0-9_]{0,40}PRIVATE KEY[ A-Z]{0,10}-{4,5}",
+    ),
+    // `-----BEGIN` and each kind's first letters in base64, as Kubernetes keeps keys.
+    token(
+        "private-key-base64",
+        &["ls0tls1crudjtib"],
+        r"LS0tLS1CRUdJTiB(?:QUklWQVRF|SU0EgUFJJ|FQyBQUklW|PUEVOU1NI|FTkNSWVBU|EU0EgUFJJ)[A-Za-z0-9+/]{40,}={0,2}",
+    )
+    .ahead(BLOCK),
     token("age-secret-key", &["age-secret-key-1"], r"(?i)\bAGE-SECRET-KEY-1[0-9A-Z]{40,}"),
     token("putty-private-key", &["private-lines:"], r"Private-Lines: ?\d+(?:[\s\\nr]*[A-Za-z0-9+/=]{16,})+"),
     Rule {
@@ -54,6 +68,15 @@ pub static RULES: &[Rule] = &[
         24,
         r#"(?i)(?:aws|amz|amazon)?[_.\- ]{0,2}secret[_.\- ]{0,2}(?:access)?[_.\- ]{0,2}key[\\"'\]]{0,4}\s{0,8}(?:[:=>,]|is){1,3}\s{0,8}[\\"']{0,4}(?P<s>[A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+]|$)"#,
     ),
+    context(
+        "aws-secret-access-key",
+        &["akia", "asia"],
+        0,
+        r#"A(?:KIA|SIA)[A-Z0-9]{16}(?:[\s,;:|"']|\\n){1,8}(?P<s>[A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+]|$)"#,
+    ),
+    context("aws-signature", &["x-amz-signature="], 0, r"(?i)X-Amz-Signature=(?P<s>[a-f0-9]{64})"),
+    context("azure-devops-token", &["azdo"], 80, r"\b[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}\b"),
+    token("aws-bedrock-short-key", &["bedrock-api-key-"], r"\bbedrock-api-key-[A-Za-z0-9+/_-]{40,}={0,2}"),
     token("aws-bedrock-key", &["absk"], r"\bABSK[A-Za-z0-9+/]{100,}={0,2}"),
     token("gcp-api-key", &["aiza"], r"\bAIza[A-Za-z0-9_-]{35}"),
     token("gcp-oauth-token", &["ya29."], r"\bya29\.[A-Za-z0-9_-]{20,}"),
@@ -85,11 +108,11 @@ pub static RULES: &[Rule] = &[
     token("github-pat", &["github_pat_"], r"\bgithub_pat_[A-Za-z0-9_]{22,255}"),
     token(
         "gitlab-token",
-        &["glpat-", "gldt-", "glrt-", "glptt-", "glcbt-", "glsoat-", "glimt-", "glagent-", "glft-", "glffct-", "gloas-", "gr1348941"],
-        r"\b(?:gl(?:pat|dt|rt|ptt|cbt|soat|imt|agent|ft|ffct|oas)-[A-Za-z0-9_.=-]{20,}|GR1348941[A-Za-z0-9_-]{20,})",
+        &["glpat-", "gldt-", "glrt-", "glptt-", "glcbt-", "glsoat-", "glimt-", "glagent-", "glft-", "glffct-", "gloas-", "glwt-", "gr1348941"],
+        r"\b(?:gl(?:pat|dt|rt|ptt|cbt|soat|imt|agent|ft|ffct|oas|wt)-[A-Za-z0-9_.=-]{20,}|GR1348941[A-Za-z0-9_-]{20,})",
     ),
     token("npm-token", &["npm_"], r"\bnpm_[A-Za-z0-9]{36}\b"),
-    token("pypi-token", &["pypi-ageichlw"], r"\bpypi-AgEIcHlwaS[A-Za-z0-9_-]{40,}").ahead(1024),
+    token("pypi-token", &["pypi-age"], r"\bpypi-AgE[IN][A-Za-z0-9]{6}[A-Za-z0-9_-]{40,}").ahead(1024),
     token("rubygems-token", &["rubygems_"], r"\brubygems_[a-f0-9]{48}\b"),
     token("crates-io-token", &["cio"], r"\bcio[A-Za-z0-9]{32}\b"),
     token("docker-token", &["dckr_pat_", "dckr_oat_"], r"\bdckr_[po]at_[A-Za-z0-9_-]{20,}"),
@@ -97,7 +120,7 @@ pub static RULES: &[Rule] = &[
     token("nuget-key", &["oy2"], r"\boy2[a-z0-9]{43}\b"),
     token("clojars-token", &["clojars_"], r"\bCLOJARS_[a-zA-Z0-9]{60}\b"),
     token("artifactory-token", &["akcp", "cmvmd"], r"\b(?:AKCp[A-Za-z0-9]{69}|cmVmd[A-Za-z0-9]{59})\b"),
-    token("buildkite-token", &["bkua_"], r"\bbkua_[a-f0-9]{40}\b"),
+    token("buildkite-token", &["bkua_", "bkct_"], r"\b(?:bkua_[a-f0-9]{40}|bkct_[A-Za-z0-9_-]{30,})\b"),
     token("circleci-token", &["ccipat_", "ccipprj_"], r"\bCCIP(?:AT|PRJ)_[A-Za-z0-9]{22}_[A-Fa-f0-9]{40}"),
     token("sourcegraph-token", &["sgp_"], r"\bsgp_(?:[a-fA-F0-9]{16}_|local_)?[a-fA-F0-9]{40}"),
     token("sonar-token", &["squ_", "sqp_", "sqa_"], r"\bsq[upa]_[a-f0-9]{40}\b"),
@@ -114,9 +137,17 @@ pub static RULES: &[Rule] = &[
     token("perplexity-key", &["pplx-"], r"\bpplx-[A-Za-z0-9]{40,}"),
     token("langsmith-key", &["lsv2_"], r"\blsv2_(?:pt|sk)_[a-f0-9]{32}_[a-f0-9]{10}"),
     mixed("fireworks-key", &["fw_"], r"\bfw_[A-Za-z0-9]{22,}\b"),
+    token("langfuse-key", &["sk-lf-"], r"\bsk-lf-[a-f0-9]{8}(?:-[a-f0-9]{4}){3}-[a-f0-9]{12}"),
+    mixed("cerebras-key", &["csk-"], r"\bcsk-[a-z0-9]{40,}"),
+    mixed("pinecone-key", &["pcsk_"], r"\bpcsk_[A-Za-z0-9_]{40,}"),
+    mixed("together-key", &["tgp_v1_"], r"\btgp_v1_[A-Za-z0-9_-]{30,}"),
+    mixed("tavily-key", &["tvly-"], r"\btvly-(?:dev-|prod-)?[A-Za-z0-9]{20,}"),
+    mixed("elevenlabs-key", &["sk_"], r"\bsk_[a-f0-9]{48}\b"),
+    mixed("firecrawl-key", &["fc-"], r"\bfc-[a-f0-9]{32}\b"),
+    mixed("voyage-key", &["pa-"], r"\bpa-[A-Za-z0-9_-]{43}\b"),
     mixed("nvidia-key", &["nvapi-"], r"\bnvapi-[A-Za-z0-9_-]{60,}"),
     // Chat and mail.
-    token("slack-token", &["xoxa-", "xoxb-", "xoxp-", "xoxr-", "xoxs-", "xoxe-", "xoxe.", "xoxc-", "xoxd-", "xapp-"], r"\b(?:xox[abcdeprs]-|xoxe\.xox[bp]-|xapp-)[A-Za-z0-9%+/-]{10,}"),
+    token("slack-token", &["xoxa-", "xoxb-", "xoxp-", "xoxr-", "xoxs-", "xoxe-", "xoxe.", "xoxc-", "xoxd-", "xapp-", "xwfp-"], r"\b(?:xox[abcdeprs]-|xoxe\.xox[bp]-|xapp-|xwfp-)[A-Za-z0-9%+/-]{10,}"),
     context("slack-webhook", &["hooks.slack.com/"], 0, r"hooks\.slack\.com/(?:services|workflows|triggers)/(?P<s>[A-Za-z0-9_/+-]{20,})"),
     context("discord-webhook", &["/api/webhooks/"], 0, r"/api/webhooks/\d{15,}/(?P<s>[A-Za-z0-9_-]{50,})"),
     context("teams-webhook", &["webhook.office.com"], 0, r"webhook\.office\.com/webhookb?2?/(?P<s>[A-Za-z0-9@/_-]{60,})"),
@@ -137,7 +168,7 @@ pub static RULES: &[Rule] = &[
     token("flutterwave-key", &["flwseck", "flwpubk"], r"\bFLW(?:SECK|PUBK)(?:_TEST)?-[A-Za-z0-9]{12,}(?:-X)?"),
     context("paypal-token", &["access_token$"], 0, r"access_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32}"),
     token("easypost-key", &["ezak", "eztk"], r"\bEZ[AT]K[A-Za-z0-9]{54}"),
-    token("facebook-token", &["eaam", "eaac"], r"\bEAA[MC][A-Za-z0-9]{80,}"),
+    token("facebook-token", &["eaa"], r"\bEAA[A-Z][A-Za-z0-9]{80,}"),
     // Work tools and monitoring.
     token("linear-key", &["lin_api_", "lin_oauth_"], r"\blin_(?:api|oauth)_[A-Za-z0-9]{40,}"),
     mixed("notion-token", &["ntn_", "secret_"], r"\b(?:ntn_[A-Za-z0-9]{40,}|secret_[A-Za-z0-9]{43})\b"),
@@ -155,6 +186,18 @@ pub static RULES: &[Rule] = &[
     token("tailscale-key", &["tskey-"], r"\btskey-[a-z]+-[A-Za-z0-9-]{12,}"),
     token("onepassword-token", &["ops_eyj", "a3-"], r"\b(?:ops_eyJ[A-Za-z0-9+/=_-]{100,}|A3-[A-Z0-9]{6}-[A-Z0-9-]{26,34})").ahead(2048),
     token("salesforce-token", &["00d"], r"\b00D[A-Za-z0-9]{12,15}![A-Za-z0-9._]{80,}"),
+    // Tokens of a prefix and at least twenty letters and digits.
+    mixed(
+        "vendor-token",
+        &[
+            "aqvn", "avns_", "cfpat-", "cfut_", "dbtu_", "ddp_", "duffel_", "fio-u-", "hcaik_", "ico-", "mdb_sa_sk_",
+            "napi_", "nfp_", "pnu_", "rdme_", "rnd_", "sha256~", "shippo_", "sl.b", "sl.u.", "tfp_", "vcp_",
+        ],
+        concat!(
+            r"\b(?:AQVN|AVNS_|CFPAT-|cfut_|dbtu_|ddp_|duffel_(?:live|test)_|fio-u-|hcaik_|ico-|mdb_sa_sk_|napi_|nfp_",
+            r"|pnu_|rdme_|rnd_|sha256~|shippo_(?:live|test)_|sl\.(?:B|u\.)|tfp_|vcp_)[A-Za-z0-9_-]{18,}",
+        ),
+    ),
     // Headers, command lines, URLs.
     context(
         "authorization",
@@ -167,10 +210,33 @@ pub static RULES: &[Rule] = &[
         "curl-user",
         &["curl"],
         0,
-        r#"\bcurl\b[^\n|;]{0,200}?\s(?:-u|--user|--proxy-user)[ =]?[\\"']{0,4}[^\s:"'\\]{1,100}:(?P<s>[^\s"'\\]{3,100})"#,
+        r#"\bcurl\b(?:[^\n|;\\]|\\\n|\\){0,300}?\s(?:-u|--user|--proxy-user)[ =]?[\\"']{0,4}[^\s:"'\\]{1,100}:(?P<s>[^\s"'\\]{3,100})"#,
     )
     .checked(Check::NoTemplate),
-    context("sql-password", &["identified by"], 0, r#"(?i)identified by\s{1,4}(?:password\s{1,4})?[\\"']{0,4}(?P<s>[^\s"'\\;)]{4,128})"#)
+    context(
+        "curl-user",
+        &["curl"],
+        0,
+        r#"\bcurl\b(?:[^\n|;\\]|\\\n|\\){0,300}?\s(?:-u|--user)[ =]?[\\"']{0,4}(?P<s>[A-Za-z0-9_.-]{16,200}):[\s"'\\]"#,
+    )
+    .checked(Check::Mixed),
+    context("curl-cookie", &["curl"], 0, r#"\bcurl\b(?:[^\n|;\\]|\\\n|\\){0,300}?\s(?:-b|--cookie)[ =]?[\\"']{0,4}(?P<s>[^\s"'\\=]{1,60}=[^"'\\\n]{8,4000})"#)
+        .checked(Check::NoTemplate),
+    context(
+        "cli-password",
+        &["sshpass ", "mysql", "mariadb", "login ", "redis-cli ", "htpasswd ", "smbclient ", "convertto-securestring "],
+        0,
+        concat!(
+            r#"(?:sshpass\s+-p\s*|(?:mysql|mariadb)[a-z-]{0,10}\s(?:[^\n|;]{0,120}?\s)?-p|login\s(?:[^\n|;]{0,120}?\s)?-p\s+"#,
+            r#"|login\s+[^\s]{1,64}\s+password\s+|redis-cli\s(?:[^\n|;]{0,120}?\s)?-a\s+|smbclient\s[^\n|;]{0,120}?-U\s*[^\s%]{1,64}%"#,
+            r#"|htpasswd\s+-[a-z]{0,4}b[a-z]{0,4}\s+\S{1,100}\s+\S{1,64}\s+|(?i:convertto-securestring\s+(?:-string\s+)?))"#,
+            r#"[\\"']{0,4}(?P<s>[^\s"'\\-][^\s"'\\]{3,128})"#,
+        ),
+    )
+    .checked(Check::Mixed),
+    context("url-user-token", &["://"], 0, r"://(?P<s>[A-Za-z0-9_-]{20,256})@[A-Za-z0-9.-]{1,100}").checked(Check::Mixed),
+    context("pgpass", &[":5432:"], 0, r#":5432:[^:\s]{1,64}:[^:\s]{1,64}:(?P<s>[^\s:"'\\]{4,128})"#).checked(Check::NoTemplate),
+    context("sql-password", &["identified by", "identified with"], 0, r#"(?i)identified (?:with \w{1,40} )?by\s{1,4}(?:password\s{1,4})?[\\"']{0,4}(?P<s>[^\s"'\\;)]{4,128})"#)
         .checked(Check::NoTemplate),
     context("url-password", &["://"], 0, r#"://[^\s:/?#@"'<>\\]{0,128}:(?P<s>[^\s/?#@"'<>\\]{3,256})@"#).checked(Check::NoTemplate),
     // A raw `@` or `#` in a password is not allowed in a URL, but people write it.
@@ -231,6 +297,20 @@ mod tests {
         ("curl-user", "curl -s -u admin:§ https://example.com", 12),
         ("url-password", "postgres://app:§@db.example.com:5432/app", 16),
         ("sql-password", "ALTER USER app IDENTIFIED BY '§'", 12),
+        ("sql-password", "ALTER USER app IDENTIFIED WITH caching_sha2_password BY '§'", 12),
+        ("private-key", "§\n§\n-----END RSA PRIVATE KEY-----", 64),
+        ("private-key-base64", "LS0tLS1CRUdJTiBQUklWQVRF§", 80),
+        ("aws-secret-access-key", "ASIAIOSFODNN7EXAMPLE,§", 40),
+        ("vendor-token", "dbtu_§", 40),
+        ("github-token", "a\\nghp_§", 36),
+        ("github-token", "x%3Dghp_§", 36),
+        ("github-token", "\u{1b}[32mghp_§", 36),
+        ("cli-password", "mysql -u root -p§ -h db", 12),
+        ("cli-password", "sshpass -p '§' ssh host", 12),
+        ("cli-password", "docker login -u me -p § registry", 12),
+        ("curl-user", "curl -X POST \\\n  -u admin:§ https://example.com", 12),
+        ("curl-cookie", "curl -b 'sid=§' https://example.com", 24),
+        ("url-user-token", "https://§@github.com/o/r.git", 30),
     ];
 
     fn example(pattern: &str, length: usize) -> (String, String) {
@@ -267,6 +347,8 @@ mod tests {
             "ask-the-user task-list-with-many-words risk-of-something-very-long",
             "https://example.com:8080/path@2x.png http://localhost:4318",
             "postgres://app:${DB_PASSWORD}@db/app https://user:<password>@host",
+            "https://registry.example.com/@scope/package git@github.com:owner/repository.git",
+            "login -p 8080:80 mysql -P3306 -pthread mysql --protocol=tcp curl -b cookies.txt -u user: https://example.com",
             "sk-learn, sk-estimator-checks, ghp_ alone, AKIA alone",
             "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU= integrity",
         ] {

@@ -138,7 +138,7 @@ impl Engine {
     /// Tries an anchored rule at `start`. Returns where its match ends, hit or not.
     fn at(&self, rule: usize, text: &[u8], start: usize, hits: &mut Vec<Hit>) -> Option<usize> {
         let compiled = &self.rules[rule];
-        if compiled.boundary && start > 0 && is_word(text[start - 1]) {
+        if compiled.boundary && start > 0 && is_word(text[start - 1]) && !after_escape(&text[..start]) {
             return None;
         }
         let mut ahead = compiled.ahead;
@@ -220,6 +220,20 @@ fn compile(rule: &Rule) -> Result<Compiled, EngineError> {
 
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Whether a written escape ends here: `\n`, `%3D`, a terminal's `ESC[32m`. Its last letter starts no word.
+fn after_escape(before: &[u8]) -> bool {
+    let colour = || {
+        let code = before.strip_suffix(b"m").unwrap_or_default();
+        let digits = code.iter().rev().take(12).take_while(|b| b.is_ascii_digit() || **b == b';').count();
+        code[..code.len() - digits].ends_with(b"[")
+    };
+    match before {
+        [.., b'\\', b'n' | b'r' | b't'] => true,
+        [.., b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => true,
+        _ => colour(),
+    }
 }
 
 /// Adds the other places where a secret that was found stands in the same text, up to [`MAX_ECHOES`] secrets.

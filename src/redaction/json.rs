@@ -23,6 +23,8 @@ struct Frame {
     label: Option<String>,
     /// The string under `value`, until its label is known.
     value: Option<Literal>,
+    /// In a list: an item opened a private key's block, and the next ones are its lines.
+    key_block: bool,
 }
 
 /// A string literal: where it stands, whether its closing quote is there, and what it holds after redaction.
@@ -170,7 +172,12 @@ impl Rewriter<'_, '_> {
         let is_value = member.as_deref().is_some_and(is_value);
         let context = frame.label.clone().filter(|_| is_value).or_else(|| frame.key.clone());
         let label = member.as_deref().is_some_and(is_label).then(|| literal.text.clone());
-        if let Some(new) = self.texts.once(&literal.text, context.as_deref(), self.layer + 1) {
+        let inside = self.key_block(&literal.text)?;
+        let new = match inside {
+            true => Some(self.texts.key_line()),
+            false => self.texts.once(&literal.text, context.as_deref(), self.layer + 1),
+        };
+        if let Some(new) = new {
             self.edit(&literal, &new);
             literal.text = new;
         }
@@ -181,6 +188,18 @@ impl Rewriter<'_, '_> {
             self.frame()?.value = Some(literal);
         }
         Ok(())
+    }
+
+    /// Whether an item of a list is a line inside a private key's block: patches come as lists of lines.
+    fn key_block(&mut self, text: &str) -> Result<bool, NotJson> {
+        let frame = self.frame()?;
+        if frame.object || !(frame.key_block || text.contains("PRIVATE KEY")) {
+            return Ok(false);
+        }
+        let inside = frame.key_block;
+        let ends = text.contains("-----END");
+        frame.key_block = !ends && (inside || text.contains("-----BEGIN"));
+        Ok(inside && !ends && text.split_whitespace().any(|run| run.len() >= 8))
     }
 
     /// A `name` came: the `value` before it, if any, may be a secret.
@@ -342,6 +361,15 @@ mod tests {
             assert_eq!(redacted(text), Some(Some(text.replace("hunter2", "[REDACTED:key-name]"))));
         }
         assert_eq!(redacted(r#"{"name":"USER","value":"hunter2"}"#), Some(None));
+    }
+
+    #[test]
+    fn the_lines_of_a_key_are_hidden_when_they_are_a_list() {
+        let line = "q7Rt2wZx9Kb4Lm0P".repeat(4);
+        let text = format!(r#"["+-----BEGIN PRIVATE KEY-----","+{line}","-----END PRIVATE KEY-----","+and on"]"#);
+        let new = redacted(&text).flatten().expect("a line is hidden");
+        assert!(!new.contains(&line) && new.ends_with(r#""+and on"]"#), "{new}");
+        assert_eq!(redacted(&new), Some(None));
     }
 
     #[test]

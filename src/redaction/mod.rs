@@ -33,7 +33,7 @@ use engine::Engine;
 use texts::{Tally, Texts};
 
 /// Part of the policy's hash: rises when the same rules come to mean something else.
-const POLICY_FORMAT: &str = "1";
+const POLICY_FORMAT: &str = "2";
 
 /// A batch that has passed the redactor. Nothing else can make one, and the journal takes nothing else.
 #[derive(Clone, Debug)]

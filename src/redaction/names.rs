@@ -67,6 +67,9 @@ pub const KEY_KINDS: &[&str] = &[
     "consumer",
     "application",
     "client",
+    "subscription",
+    "functions",
+    "write",
 ];
 /// The words that make a `token` a credential beyond doubt.
 const TOKEN_KINDS: &[&str] = &[
@@ -101,7 +104,7 @@ const PLAIN_TOKENS: &[&str] = &[
 ];
 /// Words that may follow the telling one: `API_KEY_PROD`, `secret_value`.
 const TAILS: &[&str] =
-    &["value", "val", "raw", "plain", "plaintext", "base64", "prod", "dev", "staging", "live", "old", "new"];
+    &["value", "val", "raw", "plain", "plaintext", "base64", "data", "prod", "dev", "staging", "live", "old", "new"];
 
 /// What `name` promises about its value. Words are parted at anything but letters and digits and at a change of case.
 pub fn classify(name: &str) -> Option<Certainty> {

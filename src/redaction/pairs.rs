@@ -38,8 +38,9 @@ pub fn keywords() -> Vec<String> {
         "_pw",
         "-pw",
     ];
+    let apart = ["api key", "access key", "secret key"].map(str::to_owned);
     let keys = KEY_KINDS.iter().flat_map(|kind| ["", "_", "-", "."].map(|sep| format!("{kind}{sep}key")));
-    let mut all: Vec<String> = PLAIN.iter().map(|word| (*word).to_owned()).chain(keys).collect();
+    let mut all: Vec<String> = PLAIN.iter().map(|word| (*word).to_owned()).chain(keys).chain(apart).collect();
     all.sort();
     all.dedup();
     all
@@ -139,6 +140,11 @@ impl<'t> Reader<'t> {
         while start < keyword.start && b"-.".contains(&bytes[start]) {
             start += 1;
         }
+        // `\n` written out, and `-D` of a Java property, are no part of the name.
+        let before = &bytes[..start];
+        let escape = before.ends_with(b"\\") && b"nrt".contains(&bytes[start]);
+        let property = bytes[start] == b'D' && before.ends_with(b"-") && !before.ends_with(b"--");
+        start += usize::from(start < keyword.start && (escape || property));
         start..end
     }
 
@@ -147,6 +153,7 @@ impl<'t> Reader<'t> {
         let mut at = self.skip(name.end, b"\\");
         let closed = b"\"'`".contains(&self.byte(at));
         at = if closed { self.skip(at + 1, b"]") } else { name.end };
+        at = self.skip(at, b"*");
         let spaced = self.skip(at, b" \t");
         if spaced - at > 64 {
             return None;
@@ -159,7 +166,14 @@ impl<'t> Reader<'t> {
             let tight = spaced == at && value == spaced + sign.len() && *sign == b"=";
             return Some((if tight { Joint::Tight } else { Joint::Assign }, value));
         }
+        if let Some(value) = self.beside(spaced, closed) {
+            return Some((Joint::Assign, value));
+        }
+        if ["%3D", "%3d", "\\u003d"].iter().any(|sign| rest.starts_with(sign.as_bytes())) {
+            return Some((Joint::Tight, spaced + if rest[0] == b'%' { 3 } else { 6 }));
+        }
         match rest.first()? {
+            b'|' if spaced > at => Some((Joint::Apart, self.skip(spaced + 1, b" \t`"))),
             b':' if rest.get(1) != Some(&b':') => Some(self.colon(spaced + 1)),
             b'>' if name.start > 0 && self.byte(name.start - 1) == b'<' => {
                 Some((Joint::Element, self.skip(spaced + 1, b" \t\r\n")))
@@ -171,6 +185,9 @@ impl<'t> Reader<'t> {
                 Some((Joint::Option, spaced))
             }
             _ if spaced > at => {
+                if rest.starts_with(b"is: ") {
+                    return Some((Joint::Colon, self.skip(spaced + 3, b" ")));
+                }
                 let copulas: [&[u8]; 3] = [b"is ", b"- ", b"was "];
                 let copula = copulas.iter().find(|word| rest.starts_with(word));
                 let apart = (Joint::Apart, spaced + copula.map_or(0, |word| word.len()));
@@ -180,9 +197,29 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Where the value stands that a list or a block gives the name: `name: X` and `value: ...` on the next line,
+    /// `variable "X" {` and `default = ...` in the block.
+    fn beside(&self, at: usize, closed: bool) -> Option<usize> {
+        const BLOCK: usize = 256;
+        let (word, sign, start) = match self.byte(at) {
+            b'\n' | b'\r' => ("value", b':', self.skip(at, b" \t\r\n-")),
+            b'{' if closed => {
+                let end = self.text.floor_char_boundary(at.saturating_add(BLOCK));
+                let block = self.text[at..end].split('}').next()?;
+                ("default", b'=', at + block.find("default")?)
+            }
+            _ => return None,
+        };
+        let after = self.skip(self.text[start..].starts_with(word).then_some(start + word.len())?, b" \"");
+        (self.byte(after) == sign).then(|| self.skip(after + 1, b" \t"))
+    }
+
     /// After a colon: a value, a type with a value after it, or a YAML block with the value on the next line.
     fn colon(&self, after: usize) -> (Joint, usize) {
-        let value = self.skip(after, b" \t");
+        let value = self.skip(after, b" \t*");
+        if b"\r\n".contains(&self.byte(value)) {
+            return (Joint::Apart, self.skip(value, b" \t\r\n"));
+        }
         if b"|>".contains(&self.byte(value)) {
             let line = self.skip(value + 1, b"-+ \r");
             if self.byte(line) == b'\n' {
@@ -273,7 +310,11 @@ impl<'t> Reader<'t> {
         }
         let plain = text.bytes().all(|b| b.is_ascii_alphabetic() || b"_.-:".contains(&b));
         if header(named) && joint == Joint::Colon {
-            return (text.contains('=') || names::secretive(text)).then_some(value);
+            // A scheme that nobody knows: `SSWS`, `GenieKey`.
+            let schemed = text.split_once(' ').is_some_and(|(scheme, rest)| {
+                scheme.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-') && names::secretive(rest)
+            });
+            return (text.contains('=') || names::secretive(text) || schemed).then_some(value);
         }
         let real = match (plain, certainty) {
             _ if joint == Joint::Apart => apart(text),
@@ -343,10 +384,16 @@ fn header(name: &str) -> bool {
 
 /// Long, and mixed as no word or number is: enough without any sign between name and value.
 fn apart(value: &str) -> bool {
-    let digits = value.bytes().filter(u8::is_ascii_digit).count();
-    let plain = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    let bytes = value.as_bytes();
+    let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
+    let plain = bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(b));
     let longest = value.split(['-', '_']).map(str::len).max().unwrap_or(0);
-    plain && digits >= 3 && digits < value.len() && longest >= 16
+    let kind = |b: u8| (b.is_ascii_digit(), b.is_ascii_uppercase(), b.is_ascii_lowercase());
+    let changes = bytes.windows(2).filter(|pair| kind(pair[0]) != kind(pair[1])).count();
+    let jumble = changes * 2 >= value.len();
+    let encoded = value.len() >= 32 && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"_-+/=".contains(b));
+    let mixed = digits > 0 && digits < value.len();
+    mixed && longest >= 16 && ((plain && (digits >= 3 || jumble)) || (encoded && jumble))
 }
 
 /// Whether a value is a name of a secret itself: `password=db_password`, `token = token1`.
@@ -414,6 +461,20 @@ mod tests {
             ("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "AWS_SECRET_ACCESS_KEY=#"),
             ("pässword=1 passwörd: secret=ünïcödé1", "pässword=1 passwörd: secret=#"),
             ("{\"token\":\"a1b2c3d4e5f6", "{\"token\":\"#"),
+            ("Authorization: SSWS 00aB3dE5fG7h", "Authorization: #"),
+            ("**password:** q7Rt2wZx9Kb4Lm0P", "**password:** #"),
+            ("| api_key | q7Rt2wZx9Kb4Lm0P |", "| api_key | # |"),
+            ("API key:\n\n    q7Rt2wZx9Kb4Lm0P\n", "API key:\n\n    #\n"),
+            ("my password is: q7Rt2w!", "my password is: #"),
+            ("- name: DB_PASSWORD\n  value: \"q7Rt2wZx\"\n", "- name: DB_PASSWORD\n  value: \"#\"\n"),
+            (
+                "variable \"db_password\" {\n  default = \"q7Rt2wZx\"\n}",
+                "variable \"db_password\" {\n  default = \"#\"\n}",
+            ),
+            ("java -Dapi_key=q7Rt2wZx -jar x", "java -Dapi_key=# -jar x"),
+            ("run --DB_PASSWORD q7Rt2w! now", "run --DB_PASSWORD # now"),
+            ("a\\npwd=q7Rt2wZx", "a\\npwd=#"),
+            ("q=password%3Dq7Rt2wZx", "q=password%3D#"),
         ] {
             assert_eq!(hidden(text), expected);
         }
@@ -437,6 +498,9 @@ mod tests {
             "author: someone, authority=high",
             "[\"password\", \"username\"]",
             "The secret is to keep going. Tokens are cheap.",
+            "password:\n  minimum: 12\ntoken:\n  OAuth2AuthenticationToken",
+            "name: password\ntype: string\nvariable \"token\" { type = string }",
+            "the token is Base64UrlEncodedString and | secret | description of it |",
         ] {
             assert_eq!(hidden(text), text);
         }

@@ -134,6 +134,13 @@ impl<'e> Texts<'e> {
         Some(tag(KEY_NAME))
     }
 
+    /// What stands for one line of a private key.
+    pub(super) fn key_line(&mut self) -> String {
+        const RULE: &str = "private-key";
+        self.tally.add(RULE, 1);
+        tag(RULE)
+    }
+
     /// Redacts a text that is JSON: `None` when it is none, or when no leaf of it can hit.
     fn as_json(&mut self, text: &str, context: Option<&str>, layer: usize) -> Option<Option<String>> {
         if !text.trim_start().starts_with(['{', '[']) {
