@@ -25,8 +25,6 @@ mod shown;
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod variants;
 
 use crate::model::{Event, Fact, Kind, Session};
 use group::Draft;

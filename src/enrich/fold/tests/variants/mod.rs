@@ -8,8 +8,8 @@ mod shapes;
 
 use serde_json::{Map, Value, json};
 
-use super::tests::{RECEIVED, batch, comparable, envelope, facts_of_batch, fold_all, of_kind, raw_hook};
-use super::{Folded, fold};
+use super::super::{Folded, fold};
+use super::{RECEIVED, batch, comparable, envelope, facts_of_batch, fold_all, of_kind, raw_hook};
 use crate::model::{Event, Fact, Joined, Kind, LakeKey, RecordHits, Signal, Source, Status};
 use crate::receiver::otlp::json::to_protobuf;
 

@@ -1,5 +1,7 @@
 //! The fold over captured sessions, whole and in parts, against what the captures say themselves.
 
+mod variants;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
