@@ -10,7 +10,7 @@
 use super::RecordIdentity;
 use super::texts::{Tally, Texts, UNSCANNED};
 use crate::model::RecordHits;
-use crate::model::otlp::check::MAX_DEPTH;
+use crate::model::otlp::check::{self, MAX_DEPTH};
 use crate::model::otlp::schema::{self, Field, FieldKind, Message, Presence};
 use crate::model::otlp::wire::{Entry, Value, WireError, entries, put_bytes};
 
@@ -184,24 +184,17 @@ impl Walk<'_> {
         context: Option<&str>,
         depth: usize,
     ) -> Result<Change, WireError> {
-        let number = entry.number;
-        let bytes = match entry.value {
-            Value::Bytes(bytes) => bytes,
-            scalar => return is_scalar(field.kind, scalar).then_some(Change::Keep).ok_or(WireError::WrongType(number)),
-        };
         let new = match field.kind {
             FieldKind::Str => {
-                let text = std::str::from_utf8(bytes).map_err(|_| WireError::Utf8(number))?;
+                let text = entry.text()?;
                 // Only an `AnyValue`'s string stands under the key; the key itself is judged by its form.
                 let context = context.filter(|_| field.presence == Presence::Explicit);
                 self.texts.string(text, context).map(String::into_bytes)
             }
-            FieldKind::Bytes => self.bytes(bytes, context),
-            FieldKind::Id(length) if bytes.is_empty() || bytes.len() == length => None,
-            FieldKind::Id(_) => return Err(WireError::IdLength(number, bytes.len())),
-            FieldKind::Message(message) => self.message(message, bytes, context, depth)?,
-            kind if field.presence == Presence::Repeated && is_packed(kind, bytes) => None,
-            _ => return Err(WireError::WrongType(number)),
+            FieldKind::Bytes => self.bytes(entry.bytes()?, context),
+            FieldKind::Id(length) => entry.id(length).map(|_| None)?,
+            FieldKind::Message(message) => self.message(message, entry.bytes()?, context, depth)?,
+            _ => check::numbers(field, entry, &mut |_| ()).map(|()| None)?,
         };
         Ok(new.map_or(Change::Keep, Change::Replace))
     }
@@ -308,28 +301,4 @@ fn key_of(bytes: &[u8]) -> Result<Option<&str>, WireError> {
         }
     }
     Ok(key)
-}
-
-fn is_scalar(kind: FieldKind, value: Value<'_>) -> bool {
-    use FieldKind::*;
-    match value {
-        Value::Varint(_) => matches!(kind, Bool | Int32 | UInt32 | Int64 | UInt64 | SInt32 | Enum),
-        Value::Fixed64(_) => matches!(kind, Fixed64 | SFixed64 | Double),
-        Value::Fixed32(_) => matches!(kind, Fixed32),
-        Value::Bytes(_) => false,
-    }
-}
-
-/// Whether `bytes` are numbers of that kind, end to end.
-fn is_packed(kind: FieldKind, bytes: &[u8]) -> bool {
-    use FieldKind::*;
-    match kind {
-        Fixed64 | SFixed64 | Double => bytes.len().is_multiple_of(8),
-        Fixed32 => bytes.len().is_multiple_of(4),
-        Bool | Int32 | UInt32 | Int64 | UInt64 | SInt32 | Enum => {
-            let longest = bytes.split_inclusive(|b| *b < 0x80).map(<[u8]>::len).max().unwrap_or(0);
-            longest <= 10 && bytes.last().is_none_or(|b| *b < 0x80)
-        }
-        Str | Bytes | Id(_) | Message(_) => false,
-    }
 }
