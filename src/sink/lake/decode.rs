@@ -337,7 +337,7 @@ fn empty_event(date: i32) -> Event {
     }
 }
 
-fn empty_session(date: i32) -> Session {
+pub(super) fn empty_session(date: i32) -> Session {
     Session {
         session_id: String::new(),
         date,

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::decode::empty_session;
 use super::{Change, Lake, LakeOptions, Table, TableKind};
 use crate::enrich::fold::Folded;
 use crate::journal::Position;
@@ -86,47 +87,7 @@ fn event(session_id: &str, seq: i64, date: i32, fact: &Fact) -> Event {
 }
 
 fn session(session_id: &str, date: i32, status: Status) -> Session {
-    Session {
-        session_id: session_id.to_owned(),
-        date,
-        user_email: None,
-        user_id: None,
-        user_account_id: None,
-        organization_id: None,
-        principal: None,
-        agent: None,
-        agent_version: None,
-        project: None,
-        git_branch: None,
-        start_time: 0,
-        end_time: 0,
-        received_at: 0,
-        status,
-        end_reason: None,
-        events: 0,
-        prompt_count: 0,
-        synthetic_prompt_count: 0,
-        model_calls: 0,
-        tool_calls: 0,
-        errors: 0,
-        denials: 0,
-        input_tokens: None,
-        output_tokens: None,
-        cache_read_tokens: None,
-        cache_creation_tokens: None,
-        cost_usd: None,
-        models: Vec::new(),
-        tools: Vec::new(),
-        mcp_servers: Vec::new(),
-        skills: Vec::new(),
-        prompts: Vec::new(),
-        sources: Vec::new(),
-        gaps: Vec::new(),
-        redactions: Vec::new(),
-        parent_session_id: None,
-        parent_relation: None,
-        fold_version: 1,
-    }
+    Session { session_id: session_id.to_owned(), status, fold_version: 1, ..empty_session(date) }
 }
 
 /// A lake in a directory of its own, with one workspace.
