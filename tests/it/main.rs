@@ -16,6 +16,7 @@ mod http;
 mod latency;
 mod oracle;
 mod protocols;
+mod quality;
 mod query;
 mod replay;
 mod s3;
