@@ -47,10 +47,10 @@ pub fn hides_some(span: &Range<usize>, hidden: &[Range<usize>]) -> bool {
 #[test]
 fn what_marks_stand_for_is_found() {
     assert_eq!(covered("a=Ä1 b=22;", "a=[REDACTED:x] b=[REDACTED:y:3f9a];"), Some(vec![2..4, 7..9]));
-    assert_eq!(covered("secret", "[REDACTED:x]"), Some(vec![0..6]));
     assert_eq!(covered("same", "same"), Some(vec![]));
     assert_eq!(covered("a", "b[REDACTED:x]"), None);
     let text: Vec<char> = "k= a b".chars().collect();
-    assert!(hides_all(&text, &(2..6), &[3..4, 5..6]) && !hides_all(&text, &(1..6), &[3..4, 5..6]));
-    assert!(hides_some(&(2..4), &[3..9]) && !hides_some(&(2..3), &[3..9]));
+    let hidden = [3..4, 5..6];
+    assert!(hides_all(&text, &(2..6), &hidden) && !hides_all(&text, &(1..6), &hidden));
+    assert!(hides_some(&(2..4), &hidden) && !hides_some(&(2..3), &hidden));
 }
