@@ -1,7 +1,7 @@
 //! `/live` (the process runs) and `/ready` (it can take data).
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -37,24 +37,48 @@ impl State {
     }
 }
 
+/// How a component is, and what a person should know or do about it.
+#[derive(Debug)]
+struct Check {
+    state: State,
+    detail: Option<String>,
+}
+
 /// The shared record of how the components are. Cheap to clone.
 #[derive(Clone)]
-pub struct Health(Arc<Mutex<BTreeMap<&'static str, State>>>);
+pub struct Health(Arc<Mutex<BTreeMap<&'static str, Check>>>);
 
 impl Health {
     /// Every named component is starting.
     pub fn new(components: &[&'static str]) -> Health {
-        Health(Arc::new(Mutex::new(components.iter().map(|name| (*name, State::Starting)).collect())))
+        let starting = |name: &&'static str| (*name, Check { state: State::Starting, detail: None });
+        Health(Arc::new(Mutex::new(components.iter().map(starting).collect())))
     }
 
     pub fn set(&self, component: &'static str, state: State) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(component, state);
+        self.put(component, Check { state, detail: None });
+    }
+
+    /// A state with what a person should know or do about it: no content, no secrets.
+    pub fn explain(&self, component: &'static str, state: State, detail: String) {
+        self.put(component, Check { state, detail: Some(detail) });
+    }
+
+    /// A process that stops does not become anything else.
+    fn put(&self, component: &'static str, check: Check) {
+        let mut components = self.components();
+        if components.get(component).is_none_or(|known| known.state != State::Stopping) {
+            components.insert(component, check);
+        }
+    }
+
+    fn components(&self) -> MutexGuard<'_, BTreeMap<&'static str, Check>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The worst state of all components.
     pub fn state(&self) -> State {
-        let components = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        components.values().copied().max().unwrap_or(State::Ok)
+        self.components().values().map(|check| check.state).max().unwrap_or(State::Ok)
     }
 
     /// `GET /live` and `GET /ready`.
@@ -71,10 +95,15 @@ impl Health {
 
     fn report(&self) -> Value {
         let status = self.state().as_str();
-        let components = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let components = self.components();
         let checks: Map<String, Value> =
-            components.iter().map(|(name, state)| ((*name).to_owned(), json!(state.as_str()))).collect();
-        json!({"status": status, "checks": checks})
+            components.iter().map(|(name, check)| ((*name).to_owned(), json!(check.state.as_str()))).collect();
+        let detail = |(name, check): (&&str, &Check)| Some(((*name).to_owned(), json!(check.detail.as_ref()?)));
+        let details: Map<String, Value> = components.iter().filter_map(detail).collect();
+        match details.is_empty() {
+            true => json!({"status": status, "checks": checks}),
+            false => json!({"status": status, "checks": checks, "details": details}),
+        }
     }
 }
 
@@ -104,7 +133,18 @@ mod tests {
         health.set("lake", State::Degraded);
         let expected = r#"{"status":"degraded","checks":{"journal":"ok","lake":"degraded"}}"#;
         assert_eq!(ready(&health).await, (StatusCode::OK, expected.to_owned()));
-        health.set("journal", State::Failed);
+        health.explain("journal", State::Failed, "disk full: free some space".to_owned());
+        let expected = r#"{"status":"failed","checks":{"journal":"failed","lake":"degraded"},"details":{"journal":"disk full: free some space"}}"#;
+        assert_eq!(ready(&health).await, (StatusCode::SERVICE_UNAVAILABLE, expected.to_owned()));
+        health.set("journal", State::Ok);
+        assert_eq!(ready(&health).await.1, r#"{"status":"degraded","checks":{"journal":"ok","lake":"degraded"}}"#);
+    }
+
+    #[tokio::test]
+    async fn what_stops_does_not_become_ready_again() {
+        let health = Health::new(&["journal"]);
+        health.set("journal", State::Stopping);
+        health.set("journal", State::Ok);
         assert_eq!(ready(&health).await.0, StatusCode::SERVICE_UNAVAILABLE);
     }
 }
