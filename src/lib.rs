@@ -7,6 +7,7 @@
 //! ```
 
 pub mod clock;
+pub mod document;
 pub mod model;
 
 pub mod cli;

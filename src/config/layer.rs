@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use super::expand::{Env, expand};
 use super::pipelines;
-use super::problem::{Problem, Source};
 use super::secret::Secret;
 use super::values::{self, Wrong};
-use super::written::{self, File, Scalar, Text, place};
+use super::written::{self, File, Scalar};
 use super::{Config, LakeConfig, Listener, StorageConfig};
+use crate::document::{self, Problem, Source, Text, place};
 use crate::telemetry::logs::Encoding;
 
 /// Lays one source over a configuration: what it says replaces, what it leaves out stays.
@@ -22,7 +22,7 @@ pub struct Layer<'a> {
 impl<'a> Layer<'a> {
     /// Reads `source` and lays it over `config`; returns everything that is wrong with it.
     pub fn apply(source: &'a Source, env: Env<'a>, config: &mut Config) -> Vec<Problem> {
-        let file = match written::parse(source) {
+        let file = match document::parse::<File>(source) {
             Ok(file) => file,
             Err(problem) => return vec![problem],
         };

@@ -5,7 +5,6 @@
 mod expand;
 mod layer;
 mod pipelines;
-mod problem;
 mod secret;
 mod set;
 mod values;
@@ -20,9 +19,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use expand::Env;
-pub use problem::{ConfigError, Place, Problem, Source};
 pub use secret::Secret;
 
+use crate::document;
+pub use crate::document::{ConfigError, Place, Problem, Source};
 use crate::sink::lake::LakeOptions;
 use crate::telemetry::logs::Encoding;
 use layer::Layer;
@@ -170,21 +170,13 @@ impl StorageConfig {
 /// Reads a configuration file.
 pub fn read_file(path: &std::path::Path) -> Result<Source, Problem> {
     let name = path.display().to_string();
-    match read_bounded(path) {
+    match document::read(path) {
         Ok(text) => Ok(Source { name, text }),
         Err(error) => {
             let help = "give the path of a YAML file, or leave --config out: everything has a default".to_owned();
             Err(Problem::new(format!("cannot read the configuration file: {error}"), Some(help)).of(name))
         }
     }
-}
-
-/// Reads one byte more than is allowed at most, so that an endless file ends as one that is too large.
-fn read_bounded(path: &std::path::Path) -> std::io::Result<String> {
-    use std::io::Read;
-    let mut text = String::new();
-    std::fs::File::open(path)?.take(written::MAX_BYTES as u64 + 1).read_to_string(&mut text)?;
-    Ok(text)
 }
 
 /// The source that an argument of `--set` stands for.

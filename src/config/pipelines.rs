@@ -2,7 +2,8 @@
 //! say what the one pipeline does anyway.
 
 use super::values::Wrong;
-use super::written::{Pipeline, Service, Text};
+use super::written::{Pipeline, Service};
+use crate::document::Text;
 
 const RECEIVERS: [&str; 2] = ["otlp", "hooks"];
 const PROCESSORS: [&str; 2] = ["redaction", "sessions"];

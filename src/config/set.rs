@@ -1,6 +1,6 @@
 //! `--set a.b.c=value`: one value at a dotted path, as a small document of its own.
 
-use super::problem::{Problem, Source};
+use crate::document::{Problem, Source};
 
 const HELP: &str = "write a dotted path and a value, as in --set exporters.lake.flush_interval=1s";
 

@@ -9,8 +9,9 @@ use crate::harness::root;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("clock", &[]),
+    ("document", &[]),
     ("telemetry", &["model", "clock"]),
-    ("redaction", &["model"]),
+    ("redaction", &["model", "document"]),
     // The one sideways arrow: the journal takes nothing but a `RedactedBatch`.
     ("journal", &["redaction", "model", "clock", "telemetry"]),
     ("enrich", &["model"]),
@@ -28,7 +29,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("tonic::", &["receiver"]),
     ("axum::", &["receiver", "telemetry", "cli", "run"]),
     // Telemetry reads its own process in /proc.
-    ("std::fs", &["journal", "sink", "telemetry", "cli", "config", "run", "main"]),
+    ("std::fs", &["journal", "sink", "telemetry", "document", "cli", "run", "main"]),
     ("SystemTime::now", &[]),
     ("Utc::now", &["clock"]),
 ];
