@@ -197,7 +197,7 @@ fn number(items: &[Item<'_>], draft: &Draft, column: Int) -> Option<i64> {
 }
 
 /// The marks that redaction left in the chosen values, by rule.
-fn redactions(columns: &Columns) -> Vec<Redaction> {
+pub fn redactions(columns: &Columns) -> Vec<Redaction> {
     let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
     for text in CONTENT.iter().filter_map(|c| c.get(columns).as_deref()) {
         for (at, _) in text.match_indices("[REDACTED:") {

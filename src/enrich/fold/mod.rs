@@ -41,6 +41,23 @@ pub struct Folded {
     pub session: Session,
 }
 
+impl Folded {
+    /// Shows each event to `change`, which says whether it changed the event's texts; what is counted and quoted of them
+    /// follows.
+    pub fn amend(&mut self, mut change: impl FnMut(&mut Event) -> bool) {
+        let mut any = false;
+        for event in &mut self.events {
+            if change(event) {
+                event.columns.redactions = merge::redactions(&event.columns);
+                any = true;
+            }
+        }
+        if any {
+            session::quote(&mut self.session, &self.events);
+        }
+    }
+}
+
 /// Folds the facts of one session. Order, duplicates (same `fact_id`) and origin of duplicates change nothing.
 /// `idle` says that the session's time is over although no end was seen: it has no effect once an end was seen.
 ///

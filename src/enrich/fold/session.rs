@@ -63,6 +63,13 @@ pub fn summary(session_id: &str, items: &[Item<'_>], events: &[Event], runs: &[R
     }
 }
 
+/// What the summary takes from the events' texts, taken anew.
+pub fn quote(session: &mut Session, events: &[Event]) {
+    let own: Vec<&Event> = events.iter().filter(|e| !e.inherited).collect();
+    session.prompts = prompts(&own);
+    session.redactions = redactions(&own);
+}
+
 /// A tool that was not allowed to run did not fail.
 fn failed(event: &Event) -> bool {
     event.kind == Kind::ToolCall && event.columns.success == Some(false) && !refused(event)

@@ -8,6 +8,7 @@
 //! open     the lake                    place    reading a table's log  commit   once, whatever fails
 //! table    the tables, their files and their rows
 //! append   journal -> facts            seal     facts -> events, sessions
+//! marks    facts that are to be redacted anew
 //! ```
 
 pub mod append;
@@ -22,6 +23,7 @@ mod heavy;
 mod layout;
 mod local;
 mod log;
+mod marks;
 mod open;
 mod parquet;
 mod place;
@@ -42,5 +44,6 @@ mod weight;
 
 pub use error::LakeError;
 pub use layout::dump;
+pub use marks::{Mark, Marks};
 pub use store::LakeOptions;
 pub use table::{Change, CommitChanges, Lake, NewFile, Table, TableFile, TableKind};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
 use object_store::{BackoffConfig, ClientConfigKey, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig};
@@ -106,6 +106,14 @@ impl Store {
     pub async fn any(&self, path: &Path) -> Result<bool, LakeError> {
         let first = self.root.list(Some(path)).next().await;
         first.transpose().map(|found| found.is_some()).map_err(|e| LakeError::store(path, e))
+    }
+
+    /// The files below a path, by name.
+    pub async fn list(&self, path: &Path) -> Result<Vec<Path>, LakeError> {
+        let listed: Result<Vec<_>, _> = self.root.list(Some(path)).map_ok(|file| file.location).try_collect().await;
+        let mut files = listed.map_err(|e| LakeError::store(path, e))?;
+        files.sort();
+        Ok(files)
     }
 
     /// The names directly below a path that have something below them.

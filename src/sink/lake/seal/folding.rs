@@ -1,10 +1,11 @@
 //! Folds the sessions of a round, off the async threads; a session that makes the fold panic stops no other.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::Fold;
+use super::{Fold, Recheck};
 use crate::enrich::fold::Folded;
-use crate::model::Fact;
+use crate::model::{Fact, FactId, Workspace};
 use crate::sink::lake::heavy;
 
 /// A session's facts, and whether its time is over.
@@ -14,23 +15,45 @@ pub struct Gathered {
     pub idle: bool,
 }
 
-/// The result for one session; `None`: the fold panicked.
+/// The result for one session.
 pub struct FoldedSession {
     pub session: String,
+    /// `None`: the fold, or the redaction of its events, panicked.
     pub folded: Option<Folded>,
+    /// Facts whose pieces are hidden in the events and still stand in `facts`.
+    pub exposed: BTreeSet<FactId>,
+}
+
+/// What is done with each session's facts.
+#[derive(Clone)]
+pub struct Work {
+    pub workspace: Workspace,
+    pub fold: Fold,
+    pub recheck: Option<Recheck>,
 }
 
 /// Folds each session. A task that is cancelled with the runtime yields nothing.
-pub async fn fold_all(sessions: Vec<Gathered>, fold: Fold) -> Vec<FoldedSession> {
-    let folding = move || sessions.into_iter().map(|session| fold_one(session, fold)).collect();
+pub async fn fold_all(sessions: Vec<Gathered>, work: Work) -> Vec<FoldedSession> {
+    let folding = move || sessions.into_iter().map(|session| fold_one(session, &work)).collect();
     heavy::run(folding).await.unwrap_or_default()
 }
 
-fn fold_one(gathered: Gathered, fold: Fold) -> FoldedSession {
+fn fold_one(gathered: Gathered, work: &Work) -> FoldedSession {
     let Gathered { session, facts, idle } = gathered;
-    let folded = catch_unwind(AssertUnwindSafe(|| fold(&session, &facts, idle))).ok();
-    if folded.is_none() {
-        tracing::error!(session, facts = facts.len(), "session cannot be folded; it is tried again when facts come");
+    let fold = || {
+        let mut folded = (work.fold)(&session, &facts, idle);
+        let exposed = work.recheck.as_ref().map(|recheck| recheck.apply(&work.workspace, &facts, &mut folded));
+        (folded, exposed.unwrap_or_default())
+    };
+    match catch_unwind(AssertUnwindSafe(fold)) {
+        Ok((folded, exposed)) => FoldedSession { session, folded: Some(folded), exposed },
+        Err(_) => {
+            tracing::error!(
+                session,
+                facts = facts.len(),
+                "session cannot be folded; it is tried again when facts come"
+            );
+            FoldedSession { session, folded: None, exposed: BTreeSet::new() }
+        }
     }
-    FoldedSession { session, folded }
 }

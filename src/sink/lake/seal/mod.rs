@@ -7,12 +7,16 @@
 //! A round commits `events`, then `sessions`; the latter carries the transaction `("seal", facts version)`, which says
 //! that every session touched up to that version is stored, or stored as running. So a restart scans the facts after
 //! it, folds what is stored as running once more, and repeats at most one round, with the same result.
+//!
+//! What redaction finds in an event that its facts still show in pieces is hidden in the event, and the facts are marked
+//! (`marks`) before the event is stored.
 
 mod damage;
 mod driver;
 mod folding;
 mod index;
 mod live;
+mod recheck;
 mod rewrite;
 mod workspace;
 
@@ -21,6 +25,7 @@ use std::sync::Arc;
 
 pub use self::driver::Sealer;
 pub use self::live::Timing;
+pub use self::recheck::Recheck;
 use crate::enrich::fold::{Folded, fold};
 use crate::model::{Fact, Workspace};
 
@@ -39,11 +44,13 @@ pub struct SealOptions {
     /// Memory that a round's facts may take, bytes, about; one session may take more. Default 64 MiB.
     pub round_bytes: usize,
     pub fold: Fold,
+    /// The second pass of redaction. Default none.
+    pub recheck: Option<Recheck>,
 }
 
 impl Default for SealOptions {
     fn default() -> SealOptions {
-        SealOptions { timing: Timing::default(), round_sessions: 512, round_bytes: 64 << 20, fold }
+        SealOptions { timing: Timing::default(), round_sessions: 512, round_bytes: 64 << 20, fold, recheck: None }
     }
 }
 
@@ -56,6 +63,8 @@ pub struct Report {
     pub provisional: usize,
     /// Sessions that the fold panicked on.
     pub poisoned: usize,
+    /// Sessions whose events had to be redacted beyond what their facts were.
+    pub exposed: usize,
     /// The lake could not be read or written; everything is tried again.
     pub failed: bool,
     /// From the receipt of each session's end until its row could be read, microseconds.

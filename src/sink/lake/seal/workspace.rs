@@ -1,18 +1,19 @@
 //! Sealing of one workspace: which facts are new, whose sessions are due, and one round of replacing their rows.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use futures::StreamExt;
 
 use super::damage::Damage;
-use super::folding::{FoldedSession, Gathered, fold_all};
+use super::folding::{FoldedSession, Gathered, Work, fold_all};
 use super::index::{Added, FileIndex};
 use super::live::{Due, Now, Sessions, touches};
 use super::rewrite::{RUNNING_PER_FILE, Rows, rewrite};
 use super::{Progress, Report, SealOptions};
 use crate::enrich::fold::Folded;
-use crate::model::{Event, Fact, LakeKey, Session, Status, Workspace};
+use crate::model::{Event, Fact, FactId, LakeKey, Session, Status, Workspace};
+use crate::sink::lake::marks::{Mark, Marks};
 use crate::sink::lake::{Lake, LakeError, Table, TableFile, TableKind, weight};
 
 /// The application transaction of `sessions` that says up to which `facts` version sealing has come.
@@ -28,6 +29,8 @@ const BACKLOG: usize = 4096;
 /// A workspace's tables with what sealing knows of them. Holds ids, times and file names, no content; lost without
 /// harm, because [`WorkspaceSealer::open`] finds it again in the tables.
 pub struct WorkspaceSealer {
+    workspace: Workspace,
+    marks: Marks,
     facts: Table,
     events: Table,
     sessions: Table,
@@ -98,6 +101,8 @@ impl WorkspaceSealer {
         // A version beyond the table's is another table's: `facts` was made anew.
         let known = if recorded > facts.version() { -1 } else { recorded };
         let mut sealer = WorkspaceSealer {
+            workspace: workspace.clone(),
+            marks: Marks::new(lake, key, workspace),
             fact_files: FileIndex::load(&facts).await?,
             event_files: FileIndex::load(&events).await?,
             session_files: FileIndex::load(&sessions).await?,
@@ -198,7 +203,8 @@ impl WorkspaceSealer {
                 None => self.live.forget(&session),
             }
         }
-        let folded = fold_all(gathered, self.options.fold).await;
+        let SealOptions { fold, recheck, .. } = self.options.clone();
+        let folded = fold_all(gathered, Work { workspace: self.workspace.clone(), fold, recheck }).await;
         let report = self.store(folded, now).await?;
         self.limit = (self.limit * 2).min(self.options.round_sessions);
         Ok(Some(report))
@@ -235,13 +241,17 @@ impl WorkspaceSealer {
     /// Replaces the rows: `events` first, so that a row in `sessions` never lacks its events.
     async fn store(&mut self, folded: Vec<FoldedSession>, now: Now) -> Result<Report, LakeError> {
         let outcome = Outcome::from(folded);
+        for (session, facts) in &outcome.exposed {
+            self.marks.put(&Mark { session_id: session.clone(), fact_ids: facts.clone() }).await?;
+        }
         let names: HashSet<String> = outcome.sealed.iter().map(|(session, _)| session.clone()).collect();
         if !names.is_empty() {
             self.replace_events(&names, outcome.events).await?;
             self.replace_sessions(&names, outcome.sessions).await?;
         }
         outcome.poisoned.iter().for_each(|session| self.live.forget(session));
-        Ok(self.settle(&outcome.sealed, outcome.poisoned.len(), now))
+        let report = self.settle(&outcome.sealed, outcome.poisoned.len(), now);
+        Ok(Report { exposed: outcome.exposed.len(), ..report })
     }
 
     async fn replace_events(&mut self, names: &HashSet<String>, rows: Rows<Event>) -> Result<(), LakeError> {
@@ -286,6 +296,7 @@ impl WorkspaceSealer {
 struct Outcome {
     sealed: Vec<(String, Status)>,
     poisoned: Vec<String>,
+    exposed: Vec<(String, BTreeSet<FactId>)>,
     events: Rows<Event>,
     sessions: Rows<Session>,
 }
@@ -293,7 +304,10 @@ struct Outcome {
 impl From<Vec<FoldedSession>> for Outcome {
     fn from(folded: Vec<FoldedSession>) -> Outcome {
         let mut outcome = Outcome::default();
-        for FoldedSession { session, folded } in folded {
+        for FoldedSession { session, folded, exposed } in folded {
+            if !exposed.is_empty() {
+                outcome.exposed.push((session.clone(), exposed));
+            }
             match folded {
                 Some(folded) => outcome.add(session, folded),
                 None => outcome.poisoned.push(session),

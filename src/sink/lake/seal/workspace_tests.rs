@@ -1,6 +1,6 @@
 use super::*;
-use crate::model::Kind;
-use crate::sink::lake::seal::Timing;
+use crate::model::{Kind, Redaction};
+use crate::sink::lake::seal::{Recheck, Timing};
 use crate::sink::lake::testing::{TestLake, fact, tiny_fold};
 
 const SECOND: i64 = 1_000_000;
@@ -159,6 +159,7 @@ async fn a_crash_between_events_and_sessions_is_repaired() {
     let folded = gathering.facts.iter().map(|(session, facts)| FoldedSession {
         session: session.clone(),
         folded: Some(tiny_fold(session, facts, false)),
+        exposed: BTreeSet::new(),
     });
     let outcome = Outcome::from(folded.collect::<Vec<_>>());
     let names = gathering.facts.keys().cloned().collect();
@@ -265,4 +266,43 @@ async fn a_fact_file_that_is_gone_stops_no_other_session() {
     assert!(sealer.round(at(11)).await.unwrap().is_some());
     let sessions = lake.sessions().await;
     assert_eq!((sessions.len(), sessions[0].session_id.as_str()), (1, "good"));
+}
+
+/// A stand-in for the redactor: hides a word in events of more than one fact's text.
+fn recheck() -> Recheck {
+    Recheck::new(|_, event, facts| {
+        let Some(content) = event.columns.content.as_mut().filter(|text| text.contains("content 2")) else {
+            return false;
+        };
+        assert_eq!(facts.len(), 1, "an event comes with its facts");
+        *content = "[REDACTED:word]".to_owned();
+        true
+    })
+}
+
+#[tokio::test]
+async fn what_the_second_pass_hides_is_not_stored_and_its_facts_are_marked() {
+    let lake = TestLake::new().await;
+    lake.append(&[run("a", 1..3, 10), run("b", 3..4, 10), vec![end("a", 9, 10), end("b", 9, 10)]].concat()).await;
+    let mut sealer = open(&lake, &SealOptions { recheck: Some(recheck()), ..options() }, at(11)).await;
+    let reports = seal(&mut sealer, at(11)).await;
+    assert_eq!(reports.iter().map(|report| report.exposed).sum::<usize>(), 1);
+
+    let table = lake.table(TableKind::Events).await;
+    let mut contents = Vec::new();
+    for file in table.files().await.unwrap() {
+        contents.extend(table.read_events(&file, None).await.unwrap().into_iter().map(|event| event.columns));
+    }
+    assert!(!contents.iter().any(|columns| columns.content.as_deref() == Some("content 2")));
+    let hidden = contents.iter().find(|columns| columns.content.as_deref() == Some("[REDACTED:word]")).unwrap();
+    assert_eq!(hidden.redactions, [Redaction { rule: "word".to_owned(), count: 1 }]);
+    assert!(lake.sessions().await[0].prompts.iter().all(|prompt| prompt.text != "content 2"));
+
+    let marks = Marks::new(&lake.lake, &lake.key, &lake.workspace);
+    let fact = lake.facts().await.into_iter().find(|fact| fact.sequence == Some(2)).unwrap();
+    let expected = Mark { session_id: "a".to_owned(), fact_ids: BTreeSet::from([fact.fact_id]) };
+    assert_eq!(marks.all().await.unwrap(), [expected.clone()]);
+    marks.put(&expected).await.unwrap();
+    assert_eq!(marks.all().await.unwrap(), [expected], "a mark written twice is one");
+    assert_eq!(lake.lake.workspaces().await.unwrap(), [lake.workspace.clone()], "marks are no workspace");
 }
