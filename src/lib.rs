@@ -16,6 +16,8 @@ pub mod run;
 
 pub mod receiver;
 
+pub mod tls;
+
 pub mod redaction;
 
 pub mod journal;

@@ -5,6 +5,7 @@
 //! is in the journal and goes on at the next start.
 
 mod key;
+mod tls;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -23,7 +24,7 @@ use crate::config::Config;
 use crate::journal::{Journal, JournalOptions};
 use crate::model::{LakeKey, Status, Workspace};
 use crate::receiver::budget::Budget;
-use crate::receiver::{Intake, Limits, Protocol, http_router, otlp, serve};
+use crate::receiver::{Intake, Limits, Port, Protocol, http_router, otlp, serve};
 use crate::redaction::Redactor;
 use crate::sink::lake::append::{AppendOptions, AppendReport, Appender};
 use crate::sink::lake::seal::{Report, SealOptions, Sealed, Sealer, Timing};
@@ -31,6 +32,8 @@ use crate::sink::lake::{Lake, TableKind};
 use crate::telemetry::health::{Health, State};
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::Tls;
+use tls::Certificates;
 
 /// How long requests in flight may take to finish after the stop.
 const DRAIN_REQUESTS: Duration = Duration::from_secs(8);
@@ -103,35 +106,41 @@ impl Stage {
 
 /// The listeners, bound before anything else is started: a port that is taken is the most likely reason to fail.
 struct Listeners {
-    grpc: TcpListener,
-    http: TcpListener,
-    health: TcpListener,
-    metrics: TcpListener,
+    grpc: Port,
+    http: Port,
+    health: Port,
+    metrics: Port,
 }
 
 impl Listeners {
-    async fn bind(config: &Config) -> Result<Listeners> {
+    async fn bind(config: &Config, certificates: &Certificates) -> Result<Listeners> {
+        let tls = |watched: &Option<tls::Watched>| watched.as_ref().map(|watched| watched.tls.clone());
+        let (grpc, http) = (config.grpc.listener.address, config.http.listener.address);
+        let (health, metrics) = (config.health.address, config.metrics.address);
+        let (grpc_tls, http_tls) = (tls(&certificates.grpc), tls(&certificates.http));
+        let (health_tls, metrics_tls) = (tls(&certificates.health), tls(&certificates.metrics));
         Ok(Listeners {
-            grpc: bind("receivers.otlp.protocols.grpc.endpoint", config.grpc.listener.address).await?,
-            http: bind("receivers.otlp.protocols.http.endpoint", config.http.listener.address).await?,
-            health: bind("extensions.health_check.endpoint", config.health.address).await?,
-            metrics: bind("service.telemetry.metrics.address", config.metrics.address).await?,
+            grpc: bind("receivers.otlp.protocols.grpc.endpoint", grpc, Protocol::Grpc, grpc_tls).await?,
+            http: bind("receivers.otlp.protocols.http.endpoint", http, Protocol::Http, http_tls).await?,
+            health: bind("extensions.health_check.endpoint", health, Protocol::Http, health_tls).await?,
+            metrics: bind("service.telemetry.metrics.address", metrics, Protocol::Http, metrics_tls).await?,
         })
     }
 
     fn addresses(&self) -> Result<Addresses> {
         Ok(Addresses {
-            grpc: self.grpc.local_addr()?,
-            http: self.http.local_addr()?,
-            health: self.health.local_addr()?,
-            metrics: self.metrics.local_addr()?,
+            grpc: self.grpc.listener.local_addr()?,
+            http: self.http.listener.local_addr()?,
+            health: self.health.listener.local_addr()?,
+            metrics: self.metrics.listener.local_addr()?,
         })
     }
 }
 
-async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener> {
+async fn bind(setting: &str, address: SocketAddr, protocol: Protocol, tls: Option<Tls>) -> Result<Port> {
     let advice = || format!("cannot listen on {address}: free the port, or set {setting} to another one");
-    TcpListener::bind(address).await.with_context(advice)
+    let listener = TcpListener::bind(address).await.with_context(advice)?;
+    Ok(Port { listener, protocol, tls })
 }
 
 /// Sets up the process's log. Once per process.
@@ -142,13 +151,15 @@ pub fn set_up_logs(config: &Config) -> Result<()> {
 
 /// Starts every stage; returns when all listeners accept.
 pub async fn start(config: Config, clock: Clock) -> Result<Running> {
-    let listeners = Listeners::bind(&config).await?;
+    let certificates = Certificates::open(&config)?;
+    let listeners = Listeners::bind(&config, &certificates).await?;
     let addresses = listeners.addresses()?;
     let health = Health::new(&["journal", "lake", "receiver"]);
     let metrics = Metrics::new(clock.clone());
     let mut watching = Stage::new();
     watch_routes(&mut watching, listeners.health, health.router());
     watch_routes(&mut watching, listeners.metrics, metrics.router());
+    certificates.watches(&health, &metrics).into_iter().for_each(|watch| watching.spawn(watch));
 
     let journal = open_journal(&config)?;
     health.set("journal", State::Ok);
@@ -247,22 +258,22 @@ fn observe_seal(metrics: Metrics, health: Health) -> Arc<dyn Fn(&Report) + Send 
     })
 }
 
-fn start_receiving(config: &Config, intake: Intake, grpc: TcpListener, http: TcpListener) -> Stage {
+fn start_receiving(config: &Config, intake: Intake, grpc: Port, http: Port) -> Stage {
     let limits = |bytes: u64| Limits { body_bytes: usize::try_from(bytes).unwrap_or(usize::MAX), ..Limits::default() };
     let mut stage = Stage::new();
     let bounds = limits(config.grpc.max_message_bytes);
     let router = otlp::grpc::router(intake.clone(), bounds);
-    stage.spawn(serve(grpc, router, Protocol::Grpc, bounds, stage.stopped(), DRAIN_REQUESTS));
+    stage.spawn(serve(grpc, router, bounds, stage.stopped(), DRAIN_REQUESTS));
     let bounds = limits(config.http.max_body_bytes);
     let router = http_router(intake, bounds);
-    stage.spawn(serve(http, router, Protocol::Http, bounds, stage.stopped(), DRAIN_REQUESTS));
+    stage.spawn(serve(http, router, bounds, stage.stopped(), DRAIN_REQUESTS));
     stage
 }
 
 /// Serves what tells how the process is: until the very end, so that the drain can be watched.
-fn watch_routes(stage: &mut Stage, listener: TcpListener, router: Router) {
+fn watch_routes(stage: &mut Stage, port: Port, router: Router) {
     let stopped = stage.stopped();
-    stage.spawn(serve(listener, router, Protocol::Http, Limits::default(), stopped, Duration::from_secs(1)));
+    stage.spawn(serve(port, router, Limits::default(), stopped, Duration::from_secs(1)));
 }
 
 async fn watch_journal(journal: Journal, metrics: Metrics, health: Health) {

@@ -1,6 +1,5 @@
 //! From written to meant: one source laid over the configuration so far.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::expand::{Env, expand};
@@ -8,7 +7,7 @@ use super::pipelines;
 use super::secret::Secret;
 use super::values::{self, Wrong};
 use super::written::{self, File, Scalar};
-use super::{Config, LakeConfig, Listener, StorageConfig};
+use super::{Config, LakeConfig, Listener, StorageConfig, TlsSettings};
 use crate::document::{self, Problem, Source, Text, place};
 use crate::telemetry::logs::Encoding;
 
@@ -54,7 +53,7 @@ impl<'a> Layer<'a> {
         let written::Hooks {} = receivers.hooks.unwrap_or_default();
         let protocols = receivers.otlp.and_then(|o| o.protocols).unwrap_or_default();
         let grpc = protocols.grpc.unwrap_or_default();
-        self.listener(&grpc.endpoint, &grpc.insecure, &mut config.grpc.listener);
+        self.listener(&grpc.endpoint, &grpc.insecure, grpc.tls, &mut config.grpc.listener);
         self.set(
             &grpc.max_recv_msg_size_mib,
             |v| values::integer(v, 1, 1024).map(|n| n << 20),
@@ -63,7 +62,7 @@ impl<'a> Layer<'a> {
             },
         );
         let http = protocols.http.unwrap_or_default();
-        self.listener(&http.endpoint, &http.insecure, &mut config.http.listener);
+        self.listener(&http.endpoint, &http.insecure, http.tls, &mut config.http.listener);
         self.set(
             &http.max_request_body_size,
             |v| values::size(v, 1 << 10, 1 << 30),
@@ -111,7 +110,7 @@ impl<'a> Layer<'a> {
 
     fn extensions(&mut self, extensions: written::Extensions, config: &mut Config) {
         let health = extensions.health_check.unwrap_or_default();
-        self.listener(&health.endpoint, &health.insecure, &mut config.health);
+        self.listener(&health.endpoint, &health.insecure, health.tls, &mut config.health);
         // Scripts that give every listener a port of its own work with this version too: it says what it lacks.
         for (name, reserved) in [("extensions.web", extensions.web), ("extensions.sql", extensions.sql)] {
             let endpoint = reserved.and_then(|reserved| reserved.endpoint);
@@ -132,7 +131,7 @@ impl<'a> Layer<'a> {
     fn service(&mut self, mut service: written::Service, config: &mut Config) {
         let telemetry = service.telemetry.take().unwrap_or_default();
         let metrics = telemetry.metrics.unwrap_or_default();
-        self.listener(&metrics.address, &metrics.insecure, &mut config.metrics);
+        self.listener(&metrics.address, &metrics.insecure, metrics.tls, &mut config.metrics);
         let logs = telemetry.logs.unwrap_or_default();
         self.set(&logs.level, |v| values::one_of(v, &LEVELS), |level| config.logs.level = level);
         self.set(&logs.encoding, |v| values::one_of(v, &ENCODINGS), |encoding| config.logs.encoding = encoding);
@@ -142,24 +141,35 @@ impl<'a> Layer<'a> {
         found.into_iter().for_each(|(text, wrong)| self.problem(&text, wrong.message, wrong.help));
     }
 
-    /// An address and whether it may leave loopback without authentication and TLS. Whether both fit together is
-    /// decided when all layers are laid.
-    fn listener(&mut self, endpoint: &Scalar, insecure: &Scalar, listener: &mut Listener) {
+    /// What one listener is. Whether its parts fit together is decided when all layers are laid.
+    fn listener(&mut self, endpoint: &Scalar, insecure: &Scalar, tls: Option<written::Tls>, listener: &mut Listener) {
         if let Some(text) = endpoint
             && let Some(address) = self.value(text, values::listen_address)
         {
-            listener.origin = self.exposure(text, address);
+            listener.exposed_at = (!address.ip().is_loopback()).then(|| Box::new(self.here(text)));
             listener.address = address;
         }
         self.set(insecure, values::boolean, |on| listener.insecure = on);
+        self.tls(&tls.unwrap_or_default(), &mut listener.tls);
     }
 
-    /// The problem that an address will be unless its listener is declared insecure.
-    fn exposure(&self, text: &Text, address: SocketAddr) -> Option<Box<Problem>> {
-        let message = format!("{address} can be reached from other machines, without authentication and TLS");
-        let help = "listen on 127.0.0.1, or write `insecure: true` beside it if the network in front of it is trusted";
-        let problem = Problem::new(message, Some(help.to_owned())).at(self.source, place(text));
-        (!address.ip().is_loopback()).then(|| Box::new(problem))
+    fn tls(&mut self, written: &written::Tls, tls: &mut TlsSettings) {
+        let written::Tls { cert_file, key_file, client_ca_file, min_version, reload_interval } = written;
+        let texts = [cert_file, key_file, client_ca_file, min_version, reload_interval];
+        if let Some(first) = texts.into_iter().flatten().next() {
+            tls.written_at = Some(Box::new(self.here(first)));
+        }
+        let path = |v: &str| values::text(v).map(PathBuf::from);
+        self.set(cert_file, path, |file| tls.cert_file = Some(file));
+        self.set(key_file, path, |file| tls.key_file = Some(file));
+        self.set(client_ca_file, path, |file| tls.client_ca_file = Some(file));
+        self.set(min_version, values::tls_version, |version| tls.min_version = version);
+        self.set(reload_interval, |v| values::duration_in(v, "100ms", "30d"), |d| tls.reload_interval = d);
+    }
+
+    /// Nothing wrong yet, but a place to name when something is.
+    fn here(&self, text: &Text) -> Problem {
+        Problem::new("", None).at(self.source, place(text))
     }
 
     fn secret(&mut self, scalar: &Scalar, secret: &mut Option<Secret>) {

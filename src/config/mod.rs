@@ -4,6 +4,7 @@
 
 mod expand;
 mod layer;
+mod listener;
 mod pipelines;
 mod secret;
 mod set;
@@ -14,11 +15,11 @@ mod written;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use expand::Env;
+pub use listener::{Listener, TlsSettings};
 pub use secret::Secret;
 
 use crate::document;
@@ -37,6 +38,7 @@ pub struct Config {
     pub health: Listener,
     /// `/metrics`.
     pub metrics: Listener,
+    pub auth: AuthConfig,
     /// A session without a new fact for that long has ended. Default 10 minutes.
     pub idle_timeout: Duration,
     pub lake: LakeConfig,
@@ -49,21 +51,11 @@ pub struct Config {
     pub unavailable: BTreeSet<&'static str>,
 }
 
-/// An address to listen on.
-#[derive(Clone, Debug)]
-pub struct Listener {
-    pub address: SocketAddr,
-    /// May be reached from other machines without authentication and TLS.
-    pub insecure: bool,
-    /// What to say unless `insecure`, when the address is not loopback.
-    origin: Option<Box<Problem>>,
-}
-
-impl Listener {
-    /// On 127.0.0.1.
-    pub fn loopback(port: u16) -> Listener {
-        Listener { address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), insecure: false, origin: None }
-    }
+/// Who may send.
+#[derive(Clone, Debug, Default)]
+pub struct AuthConfig {
+    /// Whether requests need a token. Default no.
+    pub enabled: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -115,6 +107,7 @@ impl Default for Config {
             http: HttpConfig { listener: Listener::loopback(4318), max_body_bytes: LARGEST_REQUEST },
             health: Listener::loopback(13133),
             metrics: Listener::loopback(8888),
+            auth: AuthConfig::default(),
             idle_timeout: Duration::from_secs(600),
             lake: LakeConfig { url: None, flush_interval: Duration::from_secs(5), storage: StorageConfig::default() },
             memory_limit_bytes: 512 << 20,
@@ -134,14 +127,12 @@ impl Config {
         let mut config = Config::default();
         let mut problems: Vec<Problem> =
             sources.iter().flat_map(|source| Layer::apply(source, env, &mut config)).collect();
-        problems.extend(config.exposed());
+        problems.extend(config.listeners().into_iter().flat_map(|l| l.problems(config.auth.enabled)));
         if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
     }
 
-    /// Listeners that other machines can reach although nobody said that they may.
-    fn exposed(&self) -> impl Iterator<Item = Problem> {
-        let listeners = [&self.grpc.listener, &self.http.listener, &self.health, &self.metrics];
-        listeners.into_iter().filter(|l| !l.insecure).filter_map(|l| l.origin.as_deref().cloned())
+    fn listeners(&self) -> [&Listener; 4] {
+        [&self.grpc.listener, &self.http.listener, &self.health, &self.metrics]
     }
 
     /// Where the lake is and how to reach it. Holds secrets: not for logs.

@@ -3,6 +3,7 @@ use std::time::Duration;
 use insta::assert_snapshot;
 
 use super::*;
+use crate::tls::MinVersion;
 
 fn env(name: &str) -> Option<String> {
     (name == "POD_IP").then(|| "10.0.0.7".to_owned())
@@ -57,7 +58,7 @@ fn an_unknown_key_shows_where_and_what_is_allowed() {
       |
     5 |         endpont: 127.0.0.1:4317
       |         ^
-      = help: allowed here: endpoint, insecure, max_recv_msg_size_mib
+      = help: allowed here: endpoint, insecure, max_recv_msg_size_mib, tls
     "#);
 }
 
@@ -110,7 +111,7 @@ fn a_missing_variable_is_named() {
 }
 
 #[test]
-fn a_listener_beyond_loopback_needs_insecure() {
+fn a_listener_beyond_loopback_says_exactly_what_it_lacks() {
     let endpoint = "receivers:\n  otlp:\n    protocols:\n      grpc:\n        endpoint: ${env:POD_IP}:4317\n";
     assert_snapshot!(error(endpoint), @r#"
     error: 10.0.0.7:4317 can be reached from other machines, without authentication and TLS
@@ -118,10 +119,50 @@ fn a_listener_beyond_loopback_needs_insecure() {
       |
     5 |         endpoint: ${env:POD_IP}:4317
       |                   ^
-      = help: listen on 127.0.0.1, or write `insecure: true` beside it if the network in front of it is trusted
+      = help: write `auth: {enabled: true}` at the top level and `tls: {cert_file: server.crt, key_file: server.key}` beside it; or listen on 127.0.0.1; or write `insecure: true` beside it if the network in front of it is trusted
+    "#);
+    let tls = "receivers: {otlp: {protocols: {grpc: {tls: {cert_file: a.crt, key_file: a.key}}}}}";
+    assert_snapshot!(load(&[endpoint, tls]).unwrap_err(), @r#"
+    error: 10.0.0.7:4317 can be reached from other machines, without authentication
+     --> one.yaml:5:19
+      |
+    5 |         endpoint: ${env:POD_IP}:4317
+      |                   ^
+      = help: write `auth: {enabled: true}` at the top level; or listen on 127.0.0.1; or write `insecure: true` beside it if the network in front of it is trusted
     "#);
     let insecure = "receivers: {otlp: {protocols: {grpc: {insecure: true}}}}";
     assert_eq!(load(&[endpoint, insecure]).unwrap().grpc.listener.address.to_string(), "10.0.0.7:4317");
+}
+
+#[test]
+fn tls_needs_a_certificate_and_its_key_whichever_source_names_them() {
+    assert_snapshot!(error("extensions:\n  health_check:\n    tls:\n      key_file: a.key\n"), @r#"
+    error: tls lacks cert_file
+     --> one.yaml:4:17
+      |
+    4 |       key_file: a.key
+      |                 ^
+      = help: write `tls: {cert_file: server.crt, key_file: server.key}`, or remove tls to speak in the clear
+    "#);
+    let cert = "extensions: {health_check: {tls: {cert_file: a.crt, min_version: 1.3, reload_interval: 24h}}}";
+    let key = "extensions: {health_check: {tls: {key_file: a.key, client_ca_file: ca.crt}}}";
+    let tls = load(&[cert, key]).unwrap().health.tls;
+    let options = tls.options(&[b"h2"]).unwrap();
+    assert_eq!(options.cert_file, std::path::Path::new("a.crt"));
+    assert_eq!(options.client_ca_file.as_deref(), Some(std::path::Path::new("ca.crt")));
+    assert_eq!((options.min_version, tls.reload_interval), (MinVersion::Tls13, Duration::from_secs(86_400)));
+}
+
+#[test]
+fn old_versions_of_tls_are_refused() {
+    assert_snapshot!(error("extensions:\n  health_check:\n    tls: {cert_file: a, key_file: b, min_version: \"1.1\"}\n"), @r#"
+    error: TLS 1.1 is not safe, and not available
+     --> one.yaml:3:51
+      |
+    3 |     tls: {cert_file: a, key_file: b, min_version: "1.1"}
+      |                                                   ^
+      = help: write 1.2 or 1.3
+    "#);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::tls::MinVersion;
+
 /// Why a scalar means nothing here, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Wrong {
@@ -109,6 +111,16 @@ pub fn listen_address(value: &str) -> Result<SocketAddr, Wrong> {
         let help = "write an IP address and a port, as in 127.0.0.1:4318, [::1]:4318, 0.0.0.0:4318 or localhost:4318";
         wrong(format!("'{value}' is no address to listen on"), help)
     })
+}
+
+/// The oldest version of TLS to speak, as the collector writes it.
+pub fn tls_version(value: &str) -> Result<MinVersion, Wrong> {
+    match value {
+        "1.2" => Ok(MinVersion::Tls12),
+        "1.3" => Ok(MinVersion::Tls13),
+        "1.0" | "1.1" => Err(wrong(format!("TLS {value} is not safe, and not available"), "write 1.2 or 1.3")),
+        _ => Err(wrong(format!("'{value}' is no version of TLS"), "write 1.2 or 1.3")),
+    }
 }
 
 const LAKE_HELP: &str = "write s3://bucket/prefix, file:///absolute/path, or a directory";

@@ -37,8 +37,9 @@ sections! {
     Receivers { otlp: Otlp, hooks: Hooks }
     Otlp { protocols: Protocols }
     Protocols { grpc: Grpc, http: Http }
-    Grpc { endpoint: Text, max_recv_msg_size_mib: Text, insecure: Text }
-    Http { endpoint: Text, max_request_body_size: Text, insecure: Text }
+    Grpc { endpoint: Text, max_recv_msg_size_mib: Text, insecure: Text, tls: Tls }
+    Http { endpoint: Text, max_request_body_size: Text, insecure: Text, tls: Tls }
+    Tls { cert_file: Text, key_file: Text, client_ca_file: Text, min_version: Text, reload_interval: Text }
     Hooks {}
     Processors { redaction: Redaction, sessions: Sessions }
     Redaction { rules: Vec<Text> }
@@ -54,13 +55,13 @@ sections! {
         allow_http: Text,
     }
     Extensions { health_check: HealthCheck, web: Reserved, sql: Reserved }
-    HealthCheck { endpoint: Text, insecure: Text }
+    HealthCheck { endpoint: Text, insecure: Text, tls: Tls }
     /// A listener whose name is settled and which this version does not have yet.
     Reserved { endpoint: Text }
     Auth { enabled: Text }
     Service { telemetry: Telemetry, extensions: Vec<Text>, pipelines: BTreeMap<String, Pipeline> }
     Telemetry { metrics: Metrics, logs: Logs }
-    Metrics { address: Text, insecure: Text }
+    Metrics { address: Text, insecure: Text, tls: Tls }
     Logs { level: Text, encoding: Text }
     Pipeline { receivers: Vec<Text>, processors: Vec<Text>, exporters: Vec<Text> }
 }

@@ -34,6 +34,11 @@ impl Problem {
         Problem { source: None, at: None, message: printable(&message.into()), help: help.map(|h| printable(&h)) }
     }
 
+    /// The same place, and something else that is wrong there.
+    pub fn saying(self, message: impl Into<String>, help: Option<String>) -> Problem {
+        Problem { source: self.source, at: self.at, ..Problem::new(message, help) }
+    }
+
     /// Says which source it is about.
     pub fn of(mut self, source: impl Into<String>) -> Problem {
         self.source = Some(source.into());

@@ -24,7 +24,7 @@ use axum::http::header::CONTENT_TYPE;
 pub use config::Limits;
 pub use intake::Intake;
 pub use refusal::Refusal;
-pub use serve::{Protocol, serve};
+pub use serve::{Peer, Port, Protocol, serve};
 
 use crate::model::Workspace;
 

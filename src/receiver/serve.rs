@@ -3,21 +3,25 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::config::Limits;
+use crate::tls::Tls;
 
 /// What a listener speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,31 +32,51 @@ pub enum Protocol {
     Grpc,
 }
 
-/// Serves `router` on `listener` until `shutdown` is done; then accepts no more, lets requests in flight finish for up
+impl Protocol {
+    /// By its names in TLS (ALPN), the preferred one first.
+    pub fn alpn(self) -> &'static [&'static [u8]] {
+        match self {
+            Protocol::Http => &[b"h2", b"http/1.1"],
+            Protocol::Grpc => &[b"h2"],
+        }
+    }
+}
+
+/// Where connections come in, and how they are spoken with.
+pub struct Port {
+    pub listener: TcpListener,
+    pub protocol: Protocol,
+    /// `None`: in the clear.
+    pub tls: Option<Tls>,
+}
+
+/// Who is at the other end of a request's connection; an extension of every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+/// Serves `router` on `port` until `shutdown` is done; then accepts no more, lets requests in flight finish for up
 /// to `drain`, and cuts what is left.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    protocol: Protocol,
-    limits: Limits,
-    shutdown: impl Future<Output = ()>,
-    drain: Duration,
-) {
+pub async fn serve(port: Port, router: Router, limits: Limits, shutdown: impl Future<Output = ()>, drain: Duration) {
+    let Port { listener, protocol, tls } = port;
     let (stop, stopped) = watch::channel(false);
     let slots = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
-        let (stream, slot) = tokio::select! {
+        let (stream, peer, slot) = tokio::select! {
             biased;
             () = &mut shutdown => break,
             accepted = accept(&listener, &slots) => accepted,
         };
         while connections.try_join_next().is_some() {}
-        let (router, stopped) = (router.clone(), stopped.clone());
+        let (router, tls, stopped) = (router.clone(), tls.clone(), stopped.clone());
         connections.spawn(async move {
             let _slot = slot;
-            connection(stream, router, protocol, limits, stopped).await;
+            let connection = Connection { peer, router, protocol, limits, stopped };
+            match tls {
+                None => connection.serve(stream).await,
+                Some(tls) => connection.shake_hands(stream, &tls).await,
+            }
         });
     }
     drop(listener);
@@ -65,14 +89,14 @@ pub async fn serve(
 }
 
 /// The next connection, as soon as there is room for it.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, Peer, Option<OwnedSemaphorePermit>) {
     let slot = Arc::clone(slots).acquire_owned().await.ok();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 // Without it, a reply waits up to 40 ms for the client's delayed acknowledgement.
                 let _ = stream.set_nodelay(true);
-                return (stream, slot);
+                return (stream, Peer(address), slot);
             }
             Err(error) if is_about_the_peer(&error) => {}
             Err(error) => {
@@ -108,37 +132,58 @@ fn builder(protocol: Protocol, limits: Limits) -> Builder<TokioExecutor> {
     builder
 }
 
-async fn connection(
-    stream: TcpStream,
+/// An accepted connection.
+struct Connection {
+    peer: Peer,
     router: Router,
     protocol: Protocol,
     limits: Limits,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let activity = Activity::new();
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(|request| {
-        let running = activity.enter();
-        let response = router.call(request);
-        async move {
-            let response = response.await;
-            drop(running);
-            response.map_err(|never: Infallible| never)
+    stopped: watch::Receiver<bool>,
+}
+
+impl Connection {
+    /// A client that does not finish its handshake in the time of a first request, or that fails in it, is gone.
+    async fn shake_hands(mut self, stream: TcpStream, tls: &Tls) {
+        let accepting = timeout(self.limits.first_request, tls.acceptor().accept(stream));
+        let accepted = tokio::select! {
+            accepted = accepting => accepted,
+            _ = self.stopped.wait_for(|stopped| *stopped) => return,
+        };
+        match accepted {
+            Ok(Ok(stream)) => self.serve(stream).await,
+            // Who is refused (an old version, no certificate, plain text) is the peer's business.
+            Ok(Err(error)) => tracing::debug!(peer = %self.peer.0, %error, "TLS handshake failed"),
+            Err(_) => tracing::debug!(peer = %self.peer.0, "TLS handshake took too long"),
         }
-    });
-    let builder = builder(protocol, limits);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    // How a connection ends is the peer's business: broken ones are no event of ours.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        _ = stopped.wait_for(|stopped| *stopped) => {}
-        () = activity.expired(limits) => {}
     }
-    connection.as_mut().graceful_shutdown();
-    if *stopped.borrow() {
-        let _ = connection.await;
-    } else {
-        let _ = timeout(Duration::from_secs(1), connection).await;
+
+    async fn serve(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let (activity, peer) = (Activity::new(), self.peer);
+        let router = TowerToHyperService::new(self.router);
+        let service = service_fn(|mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            let running = activity.enter();
+            let response = router.call(request);
+            async move {
+                let response = response.await;
+                drop(running);
+                response.map_err(|never: Infallible| never)
+            }
+        });
+        let builder = builder(self.protocol, self.limits);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        // How a connection ends is the peer's business: broken ones are no event of ours.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = self.stopped.wait_for(|stopped| *stopped) => {}
+            () = activity.expired(self.limits) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        if *self.stopped.borrow() {
+            let _ = connection.await;
+        } else {
+            let _ = timeout(Duration::from_secs(1), connection).await;
+        }
     }
 }
 

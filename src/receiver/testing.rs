@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 
 use super::budget::Budget;
 use super::config::Limits;
-use super::{Intake, Protocol, http_router, otlp, serve};
+use super::{Intake, Port, Protocol, http_router, otlp, serve};
 use crate::clock::Clock;
 use crate::journal::{Journal, JournalOptions, Reader};
 use crate::model::{Batch, LakeKey};
@@ -100,7 +100,8 @@ impl Server {
             addresses.push(listener.local_addr().unwrap());
             let mut stopped = stopped.clone();
             let shutdown = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
-            tasks.push(tokio::spawn(serve(listener, router, protocol, options.limits, shutdown, options.drain)));
+            let port = Port { listener, protocol, tls: None };
+            tasks.push(tokio::spawn(serve(port, router, options.limits, shutdown, options.drain)));
         }
         let (http, grpc) = (addresses[0], addresses[1]);
         Server { http, grpc, metrics, budget, reader, stop, tasks, _dir: dir }

@@ -66,6 +66,10 @@ pub struct Instruments {
     pub sessions_open: Gauge,
     /// From a session's end to its visible rows.
     pub session_seal_seconds: Histogram,
+    /// Certificates that were replaced while running.
+    pub tls_reloads: Counter,
+    /// New certificates that could not be used.
+    pub tls_reload_failures: Counter,
 }
 
 impl Deref for Metrics {
@@ -94,6 +98,8 @@ impl Metrics {
             sessions_poisoned: Counter::default(),
             sessions_open: Gauge::default(),
             session_seal_seconds: Histogram::new(SEAL_BOUNDS),
+            tls_reloads: Counter::default(),
+            tls_reload_failures: Counter::default(),
         }))
     }
 
@@ -125,6 +131,7 @@ impl Instruments {
         let mut page = Exposition::default();
         self.render_receiver(&mut page);
         self.render_stages(&mut page);
+        self.render_door(&mut page);
         self.render_process(&mut page);
         page.finish()
     }
@@ -171,6 +178,16 @@ impl Instruments {
         page.single("sessionlake_sessions_open", "gauge", "Sessions still running.", self.sessions_open.get());
         let name = "sessionlake_session_seal_seconds";
         page.histogram(name, "From a session's end to its visible rows.", &self.session_seal_seconds.read());
+    }
+
+    fn render_door(&self, page: &mut Exposition) {
+        let counters: [(&str, &str, &Counter); 2] = [
+            ("sessionlake_tls_reloads_total", "Certificates replaced while running.", &self.tls_reloads),
+            ("sessionlake_tls_reload_failures_total", "New certificates not usable.", &self.tls_reload_failures),
+        ];
+        for (name, help, counter) in counters {
+            page.single(name, "counter", help, counter.get());
+        }
     }
 
     fn render_process(&self, page: &mut Exposition) {

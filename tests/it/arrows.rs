@@ -15,7 +15,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The one sideways arrow: the journal takes nothing but a `RedactedBatch`.
     ("journal", &["redaction", "model", "clock", "telemetry"]),
     ("enrich", &["model"]),
-    ("receiver", &["redaction", "journal", "model", "telemetry", "clock"]),
+    ("tls", &[]),
+    ("receiver", &["tls", "redaction", "journal", "model", "telemetry", "clock"]),
     // The lake's writer is where facts are made and folded.
     ("sink", &["enrich", "journal", "model", "telemetry", "clock"]),
 ];
@@ -29,7 +30,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("tonic::", &["receiver"]),
     ("axum::", &["receiver", "telemetry", "cli", "run"]),
     // Telemetry reads its own process in /proc.
-    ("std::fs", &["journal", "sink", "telemetry", "document", "cli", "run", "main"]),
+    ("std::fs", &["journal", "sink", "telemetry", "tls", "document", "cli", "run", "main"]),
     ("SystemTime::now", &[]),
     ("Utc::now", &["clock"]),
 ];
