@@ -2,10 +2,14 @@
 VENV ?= .venv
 PYTHON ?= python3
 STAMP := $(VENV)/.installed
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/release/sessionlake
 # Flags for `cargo test`, for example TEST='--test it replay'
 TEST ?=
+# What `make faults` runs: words of the faults' names, --seed N; LOAD='--minutes 1'
+FAULTS ?=
+LOAD ?=
 
-.PHONY: help test lint check bench bench-latency demo clean
+.PHONY: help test lint check bench bench-latency faults faults-long load demo clean
 
 help: ## Lists the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -27,6 +31,17 @@ bench: ## Criterion benchmarks: decode, redact, fold, encode
 bench-latency: $(STAMP) ## End of a session to its readable row, 1,000 sessions, release build
 	cargo build --release
 	$(VENV)/bin/python tests/py/latency.py --sessions 1000
+
+faults: $(STAMP) ## Kills, disks, stores, crowds against the release build; under 10 minutes (FAULTS='store kill --seed 7')
+	cargo build --release
+	SESSIONLAKE_BINARY=$(RELEASE) cargo test --test faults -- run $(FAULTS)
+
+faults-long: ## The same for hours: 1,000 kills, a store that is away for an hour
+	$(MAKE) faults FAULTS='--long $(FAULTS)'
+
+load: $(STAMP) ## 10,000 log records/s for 10 minutes against the release build (LOAD='--rate 5000 --minutes 1')
+	cargo build --release
+	SESSIONLAKE_BINARY=$(RELEASE) cargo test --test faults -- load $(LOAD)
 
 demo: ## A captured session sent through the whole path, shown as a timeline
 	cargo run --release -- demo

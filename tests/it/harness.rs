@@ -1,12 +1,15 @@
 //! Starts, kills and restarts the server under test.
 
+// Shared with tests/faults: neither binary uses all of it.
+#![allow(dead_code)]
+
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -22,8 +25,11 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The server under test: `SESSIONLAKE_BINARY`, or the one that was built with the tests.
 pub fn binary() -> &'static str {
-    env!("CARGO_BIN_EXE_sessionlake")
+    static BINARY: LazyLock<String> =
+        LazyLock::new(|| std::env::var("SESSIONLAKE_BINARY").unwrap_or(env!("CARGO_BIN_EXE_sessionlake").into()));
+    &BINARY
 }
 
 /// The Python of the test environment.
@@ -96,11 +102,22 @@ pub struct Setup {
     pub env: Vec<(String, String)>,
     /// Starts with the key of that lake, so that both give the same names to the same facts.
     pub key_of: Option<PathBuf>,
+    /// A program with arguments that runs the server, `prlimit` for example.
+    pub wrapper: Vec<String>,
+    /// `None`: a directory of its own, removed with the server.
+    pub data_dir: Option<PathBuf>,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { settings: vec!["exporters.lake.flush_interval=200ms".into()], lake: None, env: vec![], key_of: None }
+        Setup {
+            settings: vec!["exporters.lake.flush_interval=200ms".into()],
+            lake: None,
+            env: vec![],
+            key_of: None,
+            wrapper: vec![],
+            data_dir: None,
+        }
     }
 }
 
@@ -136,7 +153,23 @@ pub struct Server {
 
 impl Server {
     pub fn data_dir(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.setup.data_dir.clone().unwrap_or_else(|| self.dir.path().join("data"))
+    }
+
+    /// The process's id, while it runs.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("a running server").id()
+    }
+
+    /// Sends the process a signal, `-STOP` for example.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// How the process ended, if it has.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut().and_then(|child| child.try_wait().unwrap())
     }
 
     /// Where its lake is, as DuckDB names it.
@@ -149,12 +182,13 @@ impl Server {
         String::from_utf8_lossy(&fs::read(self.dir.path().join("log")).unwrap_or_default()).into_owned()
     }
 
-    /// Starts the process (again) and waits until it is ready.
-    pub fn start(&mut self) {
+    /// Starts the process (again) and waits until it is ready; the time that took.
+    pub fn start(&mut self) -> Duration {
         assert!(self.child.is_none(), "the server is running");
         let log = File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap();
-        let mut command = Command::new(binary());
-        command.arg("serve").arg("--data-dir").arg(self.data_dir());
+        let mut words = self.setup.wrapper.iter().map(String::as_str).chain([binary()]);
+        let mut command = Command::new(words.next().expect("a program"));
+        command.args(words).arg("serve").arg("--data-dir").arg(self.data_dir());
         for setting in self.ports.settings().iter().chain(&self.setup.settings) {
             command.args(["--set", setting]);
         }
@@ -164,20 +198,25 @@ impl Server {
         command.envs(self.setup.env.iter().cloned());
         let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         self.child = Some(child);
-        self.wait_ready();
+        self.wait_ready()
     }
 
-    fn wait_ready(&mut self) {
+    fn wait_ready(&mut self) -> Duration {
         let started = Instant::now();
         loop {
             if http::get(self.ports.health, "/ready").is_ok_and(|reply| reply.status == 200) {
-                return;
+                return started.elapsed();
             }
-            let exit = self.child.as_mut().and_then(|c| c.try_wait().unwrap());
+            let exit = self.exited();
             assert!(exit.is_none(), "the server exited at its start ({exit:?}):\n{}", self.log());
             assert!(started.elapsed() < START, "the server is not ready after {START:?}:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// From its next start on, the server runs without its wrapper.
+    pub fn unwrap_setup(&mut self) {
+        self.setup.wrapper.clear();
     }
 
     /// SIGKILL, and waits until the process is gone.
@@ -190,16 +229,15 @@ impl Server {
 
     /// SIGTERM, and waits for the drain.
     pub fn terminate(&mut self) -> ExitStatus {
+        self.signal("-TERM");
         let mut child = self.child.take().expect("a running server");
-        let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
         wait_for("the server to drain after SIGTERM", DRAIN, || child.try_wait().unwrap())
     }
 
-    /// SIGKILL and start again, on the same ports and directory.
-    pub fn crash(&mut self) {
+    /// SIGKILL and start again, on the same ports and directory; the time until it is ready.
+    pub fn crash(&mut self) -> Duration {
         self.kill();
-        self.start();
+        self.start()
     }
 
     pub fn post(&self, path: &str, content_type: &str, body: &[u8]) -> io::Result<http::Reply> {

@@ -21,5 +21,6 @@ mod query;
 mod replay;
 mod s3;
 mod secrets;
+mod store;
 mod telemetry;
 mod truth;

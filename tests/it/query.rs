@@ -1,5 +1,8 @@
 //! Reads a lake with DuckDB, as its users do.
 
+// Shared with tests/faults: neither binary uses all of it.
+#![allow(dead_code)]
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -15,15 +18,26 @@ const PATIENCE_S: u32 = 60;
 pub struct Lake {
     url: String,
     s3: Option<Value>,
+    patience_s: u32,
 }
 
 impl Lake {
     pub fn of(server: &Server) -> Lake {
-        Lake { url: server.lake(), s3: None }
+        Lake { url: server.lake(), s3: None, patience_s: PATIENCE_S }
     }
 
     pub fn s3(url: String, access: Value) -> Lake {
-        Lake { url, s3: Some(access) }
+        Lake { url, s3: Some(access), patience_s: PATIENCE_S }
+    }
+
+    /// Conditions may take that many seconds to come true.
+    pub fn patient(self, patience_s: u32) -> Lake {
+        Lake { patience_s, ..self }
+    }
+
+    /// As DuckDB names it.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     pub fn rows(&self, sql: &str) -> Vec<Row> {
@@ -37,7 +51,7 @@ impl Lake {
 
     fn ask(&self, until: Option<&str>, queries: &[&str]) -> Vec<Vec<Row>> {
         let request = json!({
-            "lake": self.url, "s3": self.s3, "until": until, "timeout": PATIENCE_S, "queries": queries,
+            "lake": self.url, "s3": self.s3, "until": until, "timeout": self.patience_s, "queries": queries,
         });
         let answer = run_python("query.py", &[], request.to_string().as_bytes());
         serde_json::from_str(&answer).unwrap()
