@@ -13,6 +13,7 @@ use super::refusal::Refusal;
 use crate::clock::Clock;
 use crate::journal::{AppendError, Journal};
 use crate::model::Signal;
+use crate::model::otlp::extent::Extent;
 use crate::redaction::{Delivery, RedactedBatch, Redactor};
 use crate::telemetry::{Metrics, Transport};
 
@@ -66,9 +67,13 @@ impl Intake {
         request: Held,
     ) -> Result<Accepted, Refusal> {
         let (redactor, delivery) = (self.redactor.clone(), self.delivery(caller));
-        let Held { bytes, permit } = request;
-        let job = move || redactor.redact_otlp(delivery, signal, bytes);
-        let redacted = self.workers.run(permit.bytes(), job).await??;
+        let Held { bytes, mut permit } = request;
+        let wire_bytes = permit.bytes();
+        let job = move || {
+            permit.cover(Extent::of(signal, &bytes).memory(bytes.len()))?;
+            Ok::<_, Refusal>((redactor.redact_otlp(delivery, signal, bytes)?, permit))
+        };
+        let (redacted, permit) = self.workers.run(wire_bytes, job).await??;
         for (rule, hits) in &redacted.hits {
             self.metrics.redactions.add(rule, *hits);
         }

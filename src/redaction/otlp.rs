@@ -115,7 +115,7 @@ impl Walk<'_> {
         let (FieldKind::Message(message), Value::Bytes(bytes)) = (field.kind, entry.value) else {
             return Err(WireError::WrongType(entry.number));
         };
-        if !is_record(message) {
+        if !message.is_record() {
             return Ok(self.enclosing(message, bytes, place)?.map_or(Change::Keep, Change::Replace));
         }
         match self.record(message, bytes, place) {
@@ -267,26 +267,11 @@ fn is_one_of(message: &'static Message, types: &[&'static Message]) -> bool {
     types.iter().any(|t| message.is(t))
 }
 
-/// The messages that are records: one entry each in the batch's index.
-fn is_record(message: &'static Message) -> bool {
-    is_one_of(
-        message,
-        &[
-            &schema::LOG_RECORD,
-            &schema::SPAN,
-            &schema::NUMBER_DATA_POINT,
-            &schema::HISTOGRAM_DATA_POINT,
-            &schema::EXPONENTIAL_HISTOGRAM_DATA_POINT,
-            &schema::SUMMARY_DATA_POINT,
-        ],
-    )
-}
-
 /// Whether records lie in or under a field. Decided by the table itself: a field bears records if its message is a record
 /// or has a field that bears records (an enclosing message has at most four levels below it).
 fn bears_records(field: &Field) -> bool {
     fn bears(message: &'static Message, levels: usize) -> bool {
-        is_record(message)
+        message.is_record()
             || levels > 0
                 && message.fields.iter().any(|f| matches!(f.kind, FieldKind::Message(m) if bears(m, levels - 1)))
     }

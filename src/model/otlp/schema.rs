@@ -39,6 +39,19 @@ impl Message {
         }
     }
 
+    /// The messages that are records: one entry each in a batch's index.
+    pub fn is_record(&self) -> bool {
+        let records = [
+            &LOG_RECORD,
+            &SPAN,
+            &NUMBER_DATA_POINT,
+            &HISTOGRAM_DATA_POINT,
+            &EXPONENTIAL_HISTOGRAM_DATA_POINT,
+            &SUMMARY_DATA_POINT,
+        ];
+        records.into_iter().any(|record| self.is(record))
+    }
+
     /// Messages are compared by identity: each type is one static.
     pub fn is(&self, other: &'static Message) -> bool {
         std::ptr::eq(self, other)

@@ -1,5 +1,6 @@
 //! Journal records to facts, off the async threads, and without letting one bad record stop the journal.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use bytes::Bytes;
 use super::Normalise;
 use crate::journal::Position;
 use crate::model::{Batch, Fact, LakeKey, Workspace};
+use crate::sink::lake::weight;
 
 /// A record, decoded.
 pub struct Decoded {
@@ -15,9 +17,24 @@ pub struct Decoded {
     pub facts: Option<(Workspace, Vec<Fact>)>,
 }
 
-/// Decodes records in order.
-pub fn decode_all(records: &[(Position, Bytes)], key: &LakeKey, writer: &str, normalise: Normalise) -> Vec<Decoded> {
-    records.iter().map(|(position, bytes)| decode(*position, bytes, key, writer, normalise)).collect()
+/// Decodes records in order, taking them from `records`, until their facts weigh `most` bytes: a record of a few bytes
+/// may hold thousands of facts.
+pub fn decode_some(
+    records: &mut VecDeque<(Position, Bytes)>,
+    most: usize,
+    key: &LakeKey,
+    writer: &str,
+    normalise: Normalise,
+) -> Vec<Decoded> {
+    let (mut decoded, mut bytes) = (Vec::new(), 0);
+    while bytes < most
+        && let Some((position, record)) = records.pop_front()
+    {
+        let next = decode(position, &record, key, writer, normalise);
+        bytes += next.facts.iter().flat_map(|(_, facts)| facts).map(weight::fact).sum::<usize>();
+        decoded.push(next);
+    }
+    decoded
 }
 
 fn decode(position: Position, bytes: &Bytes, key: &LakeKey, writer: &str, normalise: Normalise) -> Decoded {
@@ -51,8 +68,9 @@ fn set_aside<T>(position: Position, bytes: usize, reason: &str) -> Option<T> {
 mod tests {
     use super::*;
     use crate::enrich::normalise::NormaliseError;
+    use crate::model::Kind;
     use crate::model::otlp::wire::WireError;
-    use crate::sink::lake::testing::record;
+    use crate::sink::lake::testing::{fact, record};
 
     fn fragile(batch: &Batch, _: &LakeKey, _: &str) -> Result<Vec<Fact>, NormaliseError> {
         match batch.payload.as_ref() {
@@ -66,9 +84,27 @@ mod tests {
     fn poison_is_set_aside_and_the_rest_goes_on() {
         let broken = (Position { seq: 4, epoch: 1 }, Bytes::from_static(b"\xff\xff"));
         let elsewhere = record("../x", 5, b"");
-        let records = [record("a", 1, b"panic"), record("a", 2, b"error"), record("a", 3, b"ok"), broken, elsewhere];
-        let decoded = decode_all(&records, &LakeKey::new([0; 32]), "w", fragile);
+        let mut records = VecDeque::from([
+            record("a", 1, b"panic"),
+            record("a", 2, b"error"),
+            record("a", 3, b"ok"),
+            broken,
+            elsewhere,
+        ]);
+        let decoded = decode_some(&mut records, 1, &LakeKey::new([0; 32]), "w", fragile);
         let good: Vec<bool> = decoded.iter().map(|d| d.facts.is_some()).collect();
         assert_eq!(good, [false, false, true, false, false]);
+    }
+
+    fn many(_: &Batch, _: &LakeKey, _: &str) -> Result<Vec<Fact>, NormaliseError> {
+        Ok((0..100).map(|n| fact("s", n, Kind::Prompt, 0)).collect())
+    }
+
+    #[test]
+    fn facts_that_weigh_too_much_wait_in_their_records() {
+        let mut records: VecDeque<_> = (1..=10).map(|seq| record("a", seq, b"")).collect();
+        let most = 150 * weight::fact(&fact("s", 1, Kind::Prompt, 0));
+        let decoded = decode_some(&mut records, most, &LakeKey::new([0; 32]), "w", many);
+        assert_eq!((decoded.len(), records.len()), (2, 8));
     }
 }

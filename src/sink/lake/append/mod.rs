@@ -11,7 +11,7 @@ mod decode;
 mod flush;
 mod pending;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use self::decode::{Decoded, decode_all};
+use self::decode::{Decoded, decode_some};
 use self::flush::Writer;
 use self::pending::Pending;
 use super::Lake;
@@ -189,28 +189,37 @@ impl<R: Records> Appender<R> {
     /// Takes a record and what follows it at once.
     async fn take(&mut self, first: (Position, Bytes)) {
         let mut bytes = first.1.len();
-        let mut records = vec![first];
+        let mut records = VecDeque::from([first]);
         while bytes < RUN_BYTES {
             match self.records.try_next() {
                 Ok(Some(record)) => {
                     bytes += record.1.len();
-                    records.push(record);
+                    records.push_back(record);
                 }
                 // An error will be met again by the next read.
                 Ok(None) | Err(_) => break,
             }
         }
-        for decoded in self.decode(records).await {
-            if self.pending.crosses(decoded.position) {
+        while !records.is_empty() {
+            let decoded;
+            (decoded, records) = self.decode(records).await;
+            for decoded in decoded {
+                if self.pending.crosses(decoded.position) {
+                    self.flush().await;
+                }
+                self.add(decoded);
+            }
+            if !records.is_empty() {
                 self.flush().await;
             }
-            self.add(decoded);
         }
     }
 
-    async fn decode(&self, records: Vec<(Position, Bytes)>) -> Vec<Decoded> {
+    /// Decodes as many records as one flush may hold; with what is left of them.
+    async fn decode(&self, mut records: VecDeque<(Position, Bytes)>) -> (Vec<Decoded>, VecDeque<(Position, Bytes)>) {
         let (key, journal, normalise) = (self.writer.key.clone(), self.writer.journal.clone(), self.options.normalise);
-        let decoding = move || decode_all(&records, &key, &journal, normalise);
+        let most = self.options.flush_bytes;
+        let decoding = move || (decode_some(&mut records, most, &key, &journal, normalise), records);
         match heavy::run(decoding).await {
             Ok(decoded) => decoded,
             // It cannot panic (each record is caught): the runtime is going down, and this task with it. To go on
