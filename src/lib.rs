@@ -6,6 +6,9 @@
 //!                          DuckDB, Spark, ... ── events, sessions ── seal: enrich::fold ──────┘
 //! ```
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+
 pub mod clock;
 pub mod document;
 pub mod model;

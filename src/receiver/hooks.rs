@@ -80,7 +80,7 @@ async fn take(intake: &Intake, caller: Caller, shape: Shape, held: Held) -> Resu
     if nothing_good { Err(Refusal::Lines(bad)) } else { Ok(bad) }
 }
 
-fn raw_hook(body: &[u8]) -> Result<Value, Refusal> {
+pub(crate) fn raw_hook(body: &[u8]) -> Result<Value, Refusal> {
     match hook_json::parse(body) {
         Some(data @ Value::Object(_)) => Ok(json!({"kind": "hook", "data": data})),
         Some(_) => Err(Refusal::Hook("not a JSON object")),
@@ -89,7 +89,7 @@ fn raw_hook(body: &[u8]) -> Result<Value, Refusal> {
 }
 
 /// The good lines, and the bad ones by number. Blank lines are nothing.
-fn envelopes(body: &[u8]) -> (Vec<Value>, BadLines) {
+pub(crate) fn envelopes(body: &[u8]) -> (Vec<Value>, BadLines) {
     let (mut good, mut bad) = (Vec::new(), BadLines::default());
     for (number, line) in (1..).zip(body.split(|byte| *byte == b'\n')) {
         if line.trim_ascii().is_empty() {
