@@ -5,11 +5,16 @@ STAMP := $(VENV)/.installed
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release/sessionlake
 # Flags for `cargo test`, for example TEST='--test it replay'
 TEST ?=
+# What `make hostile` runs: HOSTILE='--row 14 --row 15'
+HOSTILE ?=
+# Minutes for each target of `make fuzz`, or FUZZ="redact_apply" for one of them
+MINUTES ?= 1
+FUZZ ?= otlp_proto otlp_json hook_json journal_reader redact_apply
 # What `make faults` runs: words of the faults' names, --seed N; LOAD='--minutes 1'
 FAULTS ?=
 LOAD ?=
 
-.PHONY: help test lint check bench bench-latency faults faults-long load demo clean
+.PHONY: help test lint check bench bench-latency faults faults-long load hostile fuzz demo clean
 
 help: ## Lists the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -42,6 +47,20 @@ faults-long: ## The same for hours: 1,000 kills, a store that is away for an hou
 load: $(STAMP) ## 10,000 log records/s for 10 minutes against the release build (LOAD='--rate 5000 --minutes 1')
 	cargo build --release
 	SESSIONLAKE_BINARY=$(RELEASE) cargo test --test faults -- load $(LOAD)
+
+hostile: $(STAMP) ## Hostile inputs as a table against the release build, within 512 MiB (HOSTILE='--row 14')
+	cargo build --release
+	$(VENV)/bin/python tests/hostile/run.py $(HOSTILE)
+
+# Without a sanitizer the pinned toolchain will do. New inputs go to fuzz/corpus; worthy ones belong in tests/fuzz_corpus.
+fuzz: ## Fuzzes each target (MINUTES=10 FUZZ=otlp_json); installs cargo-fuzz where it is missing
+	@command -v cargo-fuzz >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+	@for target in $(FUZZ); do \
+	  mkdir -p fuzz/corpus/$$target && \
+	  cargo fuzz run --sanitizer none --target-dir $(or $(CARGO_TARGET_DIR),fuzz/target)/fuzz $$target \
+	    fuzz/corpus/$$target tests/fuzz_corpus/$$target -- \
+	    -max_total_time=$$(($(MINUTES) * 60)) -rss_limit_mb=1024 -timeout=20 -max_len=4096 || exit 1; \
+	done
 
 demo: ## A captured session sent through the whole path, shown as a timeline
 	cargo run --release -- demo
