@@ -19,7 +19,11 @@ pub mod run;
 
 pub mod receiver;
 
+pub mod auth;
+
 pub mod tls;
+
+pub mod private;
 
 pub mod redaction;
 

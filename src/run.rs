@@ -4,6 +4,8 @@
 //! something to take it; stopped first stage first, each with its share of the drain's time. What a deadline cuts off
 //! is in the journal and goes on at the next start.
 
+mod access;
+mod data_dir;
 mod key;
 mod tls;
 
@@ -19,12 +21,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::auth::Door;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::journal::{Journal, JournalOptions};
 use crate::model::{LakeKey, Status, Workspace};
 use crate::receiver::budget::Budget;
-use crate::receiver::{Intake, Limits, Port, Protocol, http_router, otlp, serve};
+use crate::receiver::{Intake, Limits, Port, Protocol, door, http_router, otlp, serve};
 use crate::redaction::Redactor;
 use crate::sink::lake::append::{AppendOptions, AppendReport, Appender};
 use crate::sink::lake::seal::{Report, SealOptions, Sealed, Sealer, Timing};
@@ -149,8 +152,23 @@ pub fn set_up_logs(config: &Config) -> Result<()> {
     Ok(logs::init(config.logs.level, config.logs.encoding, rust_log.as_deref())?)
 }
 
+/// Leaves no memory behind when the process dies, and lets no other process of the same user read it: it holds what was
+/// not redacted yet. Once per process.
+pub fn forbid_core_dumps() -> Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).context("cannot switch core dumps off")?;
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .context("cannot switch core dumps off")?;
+    Ok(())
+}
+
 /// Starts every stage; returns when all listeners accept.
 pub async fn start(config: Config, clock: Clock) -> Result<Running> {
+    if data_dir::prepare(&config.data_dir)? {
+        let dir = config.data_dir.display();
+        tracing::warn!(%dir, "others could enter the data directory: its mode is 0700 now");
+    }
     let certificates = Certificates::open(&config)?;
     let listeners = Listeners::bind(&config, &certificates).await?;
     let addresses = listeners.addresses()?;
@@ -161,6 +179,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
     watch_routes(&mut watching, listeners.metrics, metrics.router());
     certificates.watches(&health, &metrics).into_iter().for_each(|watch| watching.spawn(watch));
 
+    let door = access::door(&config, &mut watching, &clock, &health, &metrics)?;
     let journal = open_journal(&config)?;
     health.set("journal", State::Ok);
     let lake = Lake::open(&config.lake_options()).await.context("cannot open the lake")?;
@@ -181,7 +200,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
 
     let budget = Budget::new(usize::try_from(config.memory_limit_bytes / 4).unwrap_or(usize::MAX));
     let intake = Intake::new(Redactor::builtin(key), journal.clone(), clock, metrics.clone(), budget);
-    let receiving = start_receiving(&config, intake, listeners.grpc, listeners.http);
+    let receiving = start_receiving(&config, &intake, &door, listeners.grpc, listeners.http);
     health.set("receiver", State::Ok);
     watching.spawn(watch_journal(journal.clone(), metrics, health.clone()));
     let lake_url = config.lake_options().url;
@@ -258,14 +277,14 @@ fn observe_seal(metrics: Metrics, health: Health) -> Arc<dyn Fn(&Report) + Send 
     })
 }
 
-fn start_receiving(config: &Config, intake: Intake, grpc: Port, http: Port) -> Stage {
+fn start_receiving(config: &Config, intake: &Intake, door: &Door, grpc: Port, http: Port) -> Stage {
     let limits = |bytes: u64| Limits { body_bytes: usize::try_from(bytes).unwrap_or(usize::MAX), ..Limits::default() };
     let mut stage = Stage::new();
     let bounds = limits(config.grpc.max_message_bytes);
-    let router = otlp::grpc::router(intake.clone(), bounds);
+    let router = door::behind(door.clone(), otlp::grpc::router(intake.clone(), bounds), intake, bounds);
     stage.spawn(serve(grpc, router, bounds, stage.stopped(), DRAIN_REQUESTS));
     let bounds = limits(config.http.max_body_bytes);
-    let router = http_router(intake, bounds);
+    let router = door::behind(door.clone(), http_router(intake.clone(), bounds), intake, bounds);
     stage.spawn(serve(http, router, bounds, stage.stopped(), DRAIN_REQUESTS));
     stage
 }

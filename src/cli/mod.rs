@@ -9,6 +9,7 @@ mod render;
 mod serve;
 mod sessions;
 mod terminal;
+mod token;
 mod validate;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ enum Command {
     Validate(validate::Validate),
     Sessions(sessions::Sessions),
     Connect(connect::Connect),
+    Token(token::Token),
 }
 
 impl Cli {
@@ -45,6 +47,7 @@ impl Cli {
             Command::Validate(command) => command.run(),
             Command::Sessions(command) => command.run().await,
             Command::Connect(command) => command.run(),
+            Command::Token(command) => command.run(),
         }
     }
 }

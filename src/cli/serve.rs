@@ -31,6 +31,7 @@ pub struct Serve {
 impl Serve {
     pub async fn run(self) -> Result<(), Failure> {
         let config = self.config.load()?;
+        run::forbid_core_dumps()?;
         run::set_up_logs(&config)?;
         for name in &config.unavailable {
             tracing::warn!("{name} is set, but has no effect in this version");

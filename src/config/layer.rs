@@ -35,7 +35,8 @@ impl<'a> Layer<'a> {
         self.processors(file.processors.unwrap_or_default(), config);
         self.exporters(file.exporters.unwrap_or_default(), config);
         self.extensions(file.extensions.unwrap_or_default(), config);
-        self.auth(&file.auth.and_then(|a| a.enabled));
+        let auth = file.auth.unwrap_or_default();
+        self.set(&auth.enabled, values::boolean, |on| config.auth.enabled = on);
         self.service(file.service.unwrap_or_default(), config);
         // Below 64 MiB not even one large request fits.
         self.set(
@@ -120,14 +121,6 @@ impl<'a> Layer<'a> {
         }
     }
 
-    fn auth(&mut self, enabled: &Scalar) {
-        let Some(text) = enabled else { return };
-        if let Some(true) = self.value(text, values::boolean) {
-            let help = "remove it, and keep the listeners on loopback or behind a proxy that authenticates".to_owned();
-            self.problem(text, "authentication is not available in this version", Some(help));
-        }
-    }
-
     fn service(&mut self, mut service: written::Service, config: &mut Config) {
         let telemetry = service.telemetry.take().unwrap_or_default();
         let metrics = telemetry.metrics.unwrap_or_default();
@@ -189,8 +182,15 @@ impl<'a> Layer<'a> {
     }
 
     fn value<T>(&mut self, text: &Text, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
-        match expand(&text.value, self.env).and_then(|value| parse(&value)) {
+        let expanded = expand(&text.value, self.env);
+        let from_outside = expanded.as_ref().is_ok_and(|value| *value != text.value);
+        match expanded.and_then(|value| parse(&value)) {
             Ok(value) => Some(value),
+            // What a variable holds may be a secret, put there by mistake: it is not repeated.
+            Err(Wrong { help, .. }) if from_outside => {
+                self.problem(text, format!("what '{}' stands for cannot be used here", text.value), help);
+                None
+            }
             Err(Wrong { message, help }) => {
                 self.problem(text, message, help);
                 None

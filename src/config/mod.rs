@@ -170,6 +170,14 @@ pub fn read_file(path: &std::path::Path) -> Result<Source, Problem> {
     }
 }
 
+/// A duration as it is written everywhere, from `least` to `most`.
+///
+/// # Errors
+/// With what to write instead.
+pub fn duration(text: &str, least: &str, most: &str) -> Result<Duration, String> {
+    values::duration_in(text, least, most).map_err(|wrong| wrong.help.unwrap_or(wrong.message))
+}
+
 /// The source that an argument of `--set` stands for.
 pub fn set_argument(argument: &str) -> Result<Source, Problem> {
     set::document(argument)

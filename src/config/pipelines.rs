@@ -29,7 +29,8 @@ fn names(list: Option<&[Text]>, what: &str, known: &[&str], expand: Expand<'_>, 
     for text in list.unwrap_or_default() {
         match expand(&text.value) {
             Ok(name) if known.contains(&name.as_str()) => {}
-            Ok(name) => report(text, unknown(&name, what, known)),
+            // As it was written: what a variable holds is not repeated.
+            Ok(_) => report(text, unknown(&text.value, what, known)),
             Err(wrong) => report(text, wrong),
         }
     }

@@ -94,7 +94,7 @@ fn an_endpoint_that_is_a_url_says_what_to_write() {
       |
     2 |   health_check: {endpoint: "http://localhost:13133"}
       |                            ^
-      = help: write localhost:13133
+      = help: write the address and the port alone, as in localhost:13133
     "#);
 }
 
@@ -130,6 +130,7 @@ fn a_listener_beyond_loopback_says_exactly_what_it_lacks() {
       |                   ^
       = help: write `auth: {enabled: true}` at the top level; or listen on 127.0.0.1; or write `insecure: true` beside it if the network in front of it is trusted
     "#);
+    assert!(load(&[endpoint, tls, "auth: {enabled: true}"]).unwrap().auth.enabled);
     let insecure = "receivers: {otlp: {protocols: {grpc: {insecure: true}}}}";
     assert_eq!(load(&[endpoint, insecure]).unwrap().grpc.listener.address.to_string(), "10.0.0.7:4317");
 }
@@ -167,22 +168,15 @@ fn old_versions_of_tls_are_refused() {
 
 #[test]
 fn what_this_version_cannot_do_is_refused_and_not_ignored() {
-    assert_snapshot!(error("auth: {enabled: true}\nprocessors: {redaction: {rules: [redaction.yaml]}}\n"), @r#"
+    assert_snapshot!(error("processors: {redaction: {rules: [redaction.yaml]}}\n"), @r#"
     error: redaction rule files are not available in this version
-     --> one.yaml:2:34
+     --> one.yaml:1:34
       |
-    2 | processors: {redaction: {rules: [redaction.yaml]}}
+    1 | processors: {redaction: {rules: [redaction.yaml]}}
       |                                  ^
       = help: remove 'rules': the built-in secrets rules always apply
-
-    error: authentication is not available in this version
-     --> one.yaml:1:17
-      |
-    1 | auth: {enabled: true}
-      |                 ^
-      = help: remove it, and keep the listeners on loopback or behind a proxy that authenticates
     "#);
-    assert!(load(&["auth: {enabled: false}\nprocessors: {redaction: {rules: []}}"]).is_ok());
+    assert!(load(&["processors: {redaction: {rules: []}}"]).is_ok());
 }
 
 #[test]
@@ -284,6 +278,22 @@ fn secrets_stay_out_of_debug_and_errors() {
     let wrong = "exporters:\n  lake:\n    storage:\n      secret_access_key:\n        hunter2${env:NONE}\n";
     let error = error(wrong);
     assert!(error.contains("one.yaml:5:9") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn what_a_variable_holds_is_never_repeated() {
+    let secret = |name: &str| (name == "SECRET").then(|| "hunter2://hunter2".to_owned());
+    for text in [
+        "memory_limit_mib: ${env:SECRET}",
+        "receivers: {otlp: {protocols: {http: {endpoint: '${env:SECRET}', tls: {min_version: '${SECRET}'}}}}}",
+        "exporters: {lake: {url: '${env:SECRET}', flush_interval: '1${env:SECRET}'}}",
+        "service: {extensions: ['${env:SECRET}'], pipelines: {logs: {receivers: ['${env:SECRET}']}}}",
+        "service: {telemetry: {logs: {level: '${env:SECRET}'}}}",
+        "auth: {enabled: '${env:SECRET}'}",
+    ] {
+        let error = Config::load(&[source("one.yaml", text)], &secret).unwrap_err().to_string();
+        assert!(error.contains("one.yaml:1:") && !error.contains("hunter2"), "{error}");
+    }
 }
 
 #[test]

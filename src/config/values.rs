@@ -9,6 +9,7 @@ use crate::tls::MinVersion;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Wrong {
     pub message: String,
+    /// Never holds any of the value.
     pub help: Option<String>,
 }
 
@@ -101,9 +102,9 @@ pub fn size(value: &str, least: u64, most: u64) -> Result<u64, Wrong> {
 
 /// Where to listen: `127.0.0.1:4317`, `[::1]:4317`, `localhost:4317`. Names are not looked up.
 pub fn listen_address(value: &str) -> Result<SocketAddr, Wrong> {
-    if let Some((_, after)) = value.split_once("://") {
+    if value.contains("://") {
         let message = format!("'{value}' is a URL, but a listener's endpoint is an address and a port");
-        return Err(wrong(message, format!("write {}", after.trim_end_matches('/'))));
+        return Err(wrong(message, "write the address and the port alone, as in localhost:13133"));
     }
     let local = value.strip_prefix("localhost:").and_then(|port| port.parse().ok());
     let local = local.map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A workspace's name: 1 to 63 of `a-z`, `0-9`, `-`, `_`, starting with a letter or digit. Safe as a path segment.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Workspace(String);
 
 /// The name cannot be a workspace.
@@ -25,6 +28,20 @@ impl Workspace {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for Workspace {
+    type Error = WorkspaceError;
+
+    fn try_from(name: String) -> Result<Workspace, WorkspaceError> {
+        Workspace::parse(&name)
+    }
+}
+
+impl From<Workspace> for String {
+    fn from(workspace: Workspace) -> String {
+        workspace.0
     }
 }
 

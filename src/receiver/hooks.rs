@@ -1,11 +1,11 @@
 //! `POST /v1/hooks`: one hook input as the client's http hooks send it, or envelopes, one a line.
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use chrono::DateTime;
 use serde_json::{Map, Value, json};
 
@@ -14,9 +14,10 @@ use super::config::Limits;
 use super::encoding::Held;
 use super::hook_json;
 use super::intake::Intake;
+use super::media_type;
 use super::refusal::{BadLines, Refusal};
 use super::replies::{self, Format};
-use super::{Caller, authenticate, media_type};
+use crate::auth::Caller;
 
 const EXPECTED: &str = "application/json or application/x-ndjson";
 
@@ -34,7 +35,11 @@ enum Shape {
     Lines,
 }
 
-async fn hooks(State((intake, limits)): State<(Intake, Limits)>, request: Request) -> Response {
+async fn hooks(
+    State((intake, limits)): State<(Intake, Limits)>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     let mut reader = Reader::new(&parts.headers, body, intake.budget().permit(), limits, limits.body_bytes);
     let shape = match media_type(&parts.headers).as_str() {
@@ -45,7 +50,6 @@ async fn hooks(State((intake, limits)): State<(Intake, Limits)>, request: Reques
             return replies::refuse_text(&Refusal::MediaType { expected: EXPECTED });
         }
     };
-    let caller = authenticate(&parts.headers);
     match receive(&intake, &parts.headers, &mut reader).await {
         Ok(held) => match take(&intake, caller, shape, held).await {
             Ok(rejected) => accepted(&rejected),

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::Caller;
 use super::budget::{Budget, Permit};
+use super::claims;
 use super::encoding::Held;
 use super::refusal::Refusal;
+use crate::auth::Caller;
 use crate::clock::Clock;
 use crate::journal::{AppendError, Journal};
 use crate::model::Signal;
 use crate::model::otlp::extent::Extent;
 use crate::redaction::{Delivery, RedactedBatch, Redactor};
+use crate::telemetry::metrics::Claim;
 use crate::telemetry::{Metrics, Transport};
 
 /// Takes requests in. Cheap to clone.
@@ -54,6 +56,10 @@ impl Intake {
         &self.budget
     }
 
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     pub fn workers(&self) -> &Workers {
         &self.workers
     }
@@ -66,8 +72,11 @@ impl Intake {
         transport: Transport,
         request: Held,
     ) -> Result<Accepted, Refusal> {
-        let (redactor, delivery) = (self.redactor.clone(), self.delivery(caller));
         let Held { bytes, mut permit } = request;
+        if claims::in_otlp(&bytes, &caller.workspace) {
+            self.metrics.claims(Claim::Payload).add(1);
+        }
+        let (redactor, delivery) = (self.redactor.clone(), self.delivery(caller));
         let wire_bytes = permit.bytes();
         let job = move || {
             permit.cover(Extent::of(signal, &bytes).memory(bytes.len()))?;
@@ -101,6 +110,9 @@ impl Intake {
         self.metrics.records(Signal::Hooks, Transport::Http).refused.add(refused);
         if envelopes.is_empty() {
             return Ok(Accepted::default());
+        }
+        if claims::in_envelopes(&envelopes, &caller.workspace) {
+            self.metrics.claims(Claim::Payload).add(1);
         }
         let records = envelopes.len() as u64;
         let (redactor, delivery) = (self.redactor.clone(), self.delivery(caller));

@@ -3,7 +3,9 @@
 
 pub mod body;
 pub mod budget;
+mod claims;
 pub mod config;
+pub mod door;
 pub mod encoding;
 mod hook_json;
 pub mod hooks;
@@ -25,22 +27,6 @@ pub use config::Limits;
 pub use intake::Intake;
 pub use refusal::Refusal;
 pub use serve::{Peer, Port, Protocol, serve};
-
-use crate::model::Workspace;
-
-/// Who sends.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Caller {
-    pub workspace: Workspace,
-    /// The token's name; `None` while authentication is off.
-    pub principal: Option<String>,
-}
-
-/// Names the caller by what its request's headers prove. Authentication is off, so everyone is the default caller:
-/// nothing that a payload or an unproven header says may choose a workspace.
-pub fn authenticate(_headers: &HeaderMap) -> Caller {
-    Caller::default()
-}
 
 /// The routes of the HTTP port: OTLP and hooks.
 pub fn http_router(intake: Intake, limits: Limits) -> Router {

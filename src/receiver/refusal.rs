@@ -1,5 +1,6 @@
 //! Why a request was not taken. One fact each; what the client is told about it stands in [`super::replies`].
 
+use crate::auth::Denied;
 use crate::journal::AppendError;
 use crate::model::otlp::wire::WireError;
 use crate::receiver::otlp::json::JsonError;
@@ -7,6 +8,8 @@ use crate::receiver::otlp::json::JsonError;
 /// A request that was not taken. No message holds any of its content.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
+    #[error(transparent)]
+    Denied(#[from] Denied),
     #[error("content type must be {expected}")]
     MediaType { expected: &'static str },
     #[error("content encoding must be one of gzip, zstd, deflate, identity, and only one")]

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::refusal::{BadLines, Refusal};
+use crate::auth::Denied;
 use crate::journal::AppendError;
 use crate::model::otlp::wire::{put_bytes, put_varint_field};
 
@@ -46,6 +47,13 @@ pub struct Answer {
 /// succeed. RESOURCE_EXHAUSTED without RetryInfo is final.
 pub fn answer(refusal: &Refusal) -> Answer {
     match refusal {
+        Refusal::Denied(Denied::Role(_)) => refused(StatusCode::FORBIDDEN, Code::PermissionDenied),
+        Refusal::Denied(Denied::TooMany { seconds }) => Answer {
+            http: StatusCode::TOO_MANY_REQUESTS,
+            grpc: Code::ResourceExhausted,
+            retry: Some(Duration::from_secs(*seconds)),
+        },
+        Refusal::Denied(_) => refused(StatusCode::UNAUTHORIZED, Code::Unauthenticated),
         Refusal::MediaType { .. } => refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument),
         Refusal::Encoding => refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Unimplemented),
         Refusal::Compressed(_) => refused(StatusCode::BAD_REQUEST, Code::InvalidArgument),
@@ -85,15 +93,27 @@ pub fn refuse_http(refusal: &Refusal, format: Format) -> Response {
     };
     let mut response = (answer.http, body).into_response();
     response.headers_mut().insert(CONTENT_TYPE, format.content_type());
+    with_advice(response, answer)
+}
+
+/// What HTTP says in headers: when to come back, and how to say who one is.
+fn with_advice(mut response: Response, answer: Answer) -> Response {
     if let Some(after) = answer.retry {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after.as_secs()));
+    }
+    if answer.http == StatusCode::UNAUTHORIZED {
+        for scheme in ["Bearer realm=\"sessionlake\"", "Basic realm=\"sessionlake\", charset=\"UTF-8\""] {
+            response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+        }
     }
     response
 }
 
 /// The reply where the request's encoding is unknown.
 pub fn refuse_text(refusal: &Refusal) -> Response {
-    (answer(refusal).http, [(CONTENT_TYPE, "text/plain; charset=utf-8")], refusal.to_string()).into_response()
+    let answer = answer(refusal);
+    let text = (answer.http, [(CONTENT_TYPE, "text/plain; charset=utf-8")], refusal.to_string()).into_response();
+    with_advice(text, answer)
 }
 
 /// The reply to a refused gRPC request: headers only, details in `grpc-status-details-bin`.

@@ -24,7 +24,8 @@ use tokio::task::JoinHandle;
 
 use super::budget::Budget;
 use super::config::Limits;
-use super::{Intake, Port, Protocol, http_router, otlp, serve};
+use super::{Intake, Port, Protocol, door, http_router, otlp, serve};
+use crate::auth::Door;
 use crate::clock::Clock;
 use crate::journal::{Journal, JournalOptions, Reader};
 use crate::model::{Batch, LakeKey};
@@ -65,13 +66,14 @@ pub struct Options {
     pub budget_bytes: usize,
     pub journal: JournalOptions,
     pub drain: Duration,
+    pub door: Door,
 }
 
 impl Default for Options {
     fn default() -> Options {
         let limits = Limits { body_bytes: 1 << 20, ..Limits::default() };
         let drain = Duration::from_secs(20);
-        Options { limits, budget_bytes: 16 << 20, journal: JournalOptions::default(), drain }
+        Options { limits, budget_bytes: 16 << 20, journal: JournalOptions::default(), drain, door: Door::open() }
     }
 }
 
@@ -92,10 +94,11 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let routers = [
             (http_router(intake.clone(), options.limits), Protocol::Http),
-            (otlp::grpc::router(intake, options.limits), Protocol::Grpc),
+            (otlp::grpc::router(intake.clone(), options.limits), Protocol::Grpc),
         ];
         let (mut addresses, mut tasks) = (Vec::new(), Vec::new());
         for (router, protocol) in routers {
+            let router = door::behind(options.door.clone(), router, &intake, options.limits);
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             addresses.push(listener.local_addr().unwrap());
             let mut stopped = stopped.clone();

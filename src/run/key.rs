@@ -1,7 +1,6 @@
 //! The lake's key, kept beside the journal as well: a start must not depend on the store being reachable.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -9,6 +8,7 @@ use anyhow::{Context, Result};
 use super::random;
 use crate::config::Config;
 use crate::model::LakeKey;
+use crate::private;
 use crate::sink::lake::Lake;
 
 /// How long a start waits for the lake before it goes on with the key that it knows.
@@ -71,17 +71,6 @@ impl Kept {
             return Ok(());
         }
         let hex: String = key.bytes().iter().map(|b| format!("{b:02x}")).collect();
-        let fresh = self.path.with_extension("key.new");
-        let mut file = private(&fresh)?;
-        writeln!(file, "{} {hex}", self.mark)?;
-        file.sync_all()?;
-        std::fs::rename(&fresh, &self.path)?;
-        std::fs::File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        private::replace(&self.path, format!("{} {hex}\n", self.mark).as_bytes())
     }
-}
-
-/// A file that only its owner may read.
-fn private(path: &Path) -> std::io::Result<std::fs::File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }

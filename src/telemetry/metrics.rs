@@ -70,6 +70,21 @@ pub struct Instruments {
     pub tls_reloads: Counter,
     /// New certificates that could not be used.
     pub tls_reload_failures: Counter,
+    /// Requests that were not let in, by reason.
+    pub auth_failures: CounterByName,
+    /// New files of tokens that could not be read.
+    pub token_reload_failures: Counter,
+    /// By [`Claim`].
+    claims: [Counter; 2],
+}
+
+/// Where a request named another workspace than its token's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// A header, or the baggage.
+    Header,
+    /// A resource, or a hook envelope.
+    Payload,
 }
 
 impl Deref for Metrics {
@@ -100,6 +115,9 @@ impl Metrics {
             session_seal_seconds: Histogram::new(SEAL_BOUNDS),
             tls_reloads: Counter::default(),
             tls_reload_failures: Counter::default(),
+            auth_failures: CounterByName::default(),
+            token_reload_failures: Counter::default(),
+            claims: Default::default(),
         }))
     }
 
@@ -123,6 +141,14 @@ impl Instruments {
             Signal::Metrics => &self.otlp[1][transport],
             Signal::Traces => &self.otlp[2][transport],
             Signal::Hooks => &self.hooks,
+        }
+    }
+
+    /// Requests that named another workspace than their token's.
+    pub fn claims(&self, claim: Claim) -> &Counter {
+        match claim {
+            Claim::Header => &self.claims[0],
+            Claim::Payload => &self.claims[1],
         }
     }
 
@@ -181,7 +207,18 @@ impl Instruments {
     }
 
     fn render_door(&self, page: &mut Exposition) {
-        let counters: [(&str, &str, &Counter); 2] = [
+        let name = "sessionlake_auth_failures_total";
+        page.family(name, "counter", "Requests that were not let in, by reason.");
+        for (reason, count) in self.auth_failures.read() {
+            page.sample(name, &[("reason", &reason)], count);
+        }
+        let name = "sessionlake_workspace_claims_ignored_total";
+        page.family(name, "counter", "Requests that named another workspace than their token's.");
+        for (place, count) in ["header", "payload"].iter().zip(&self.claims) {
+            page.sample(name, &[("in", place)], count.get());
+        }
+        let counters: [(&str, &str, &Counter); 3] = [
+            ("sessionlake_token_reload_failures_total", "New tokens not readable.", &self.token_reload_failures),
             ("sessionlake_tls_reloads_total", "Certificates replaced while running.", &self.tls_reloads),
             ("sessionlake_tls_reload_failures_total", "New certificates not usable.", &self.tls_reload_failures),
         ];

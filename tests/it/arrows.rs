@@ -16,7 +16,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("journal", &["redaction", "model", "clock", "telemetry"]),
     ("enrich", &["model"]),
     ("tls", &[]),
-    ("receiver", &["tls", "redaction", "journal", "model", "telemetry", "clock"]),
+    ("private", &[]),
+    ("auth", &["private", "model", "telemetry", "clock"]),
+    ("receiver", &["auth", "tls", "redaction", "journal", "model", "telemetry", "clock"]),
     // The lake's writer is where facts are made and folded.
     ("sink", &["enrich", "journal", "model", "telemetry", "clock"]),
 ];
@@ -30,7 +32,10 @@ const OWNED: &[(&str, &[&str])] = &[
     ("tonic::", &["receiver"]),
     ("axum::", &["receiver", "telemetry", "cli", "run"]),
     // Telemetry reads its own process in /proc; what a fuzzer calls damages a journal's files.
-    ("std::fs", &["journal", "sink", "telemetry", "tls", "document", "cli", "run", "main", "fuzzing"]),
+    (
+        "std::fs",
+        &["journal", "sink", "telemetry", "private", "auth", "tls", "document", "cli", "run", "main", "fuzzing"],
+    ),
     ("SystemTime::now", &[]),
     ("Utc::now", &["clock"]),
 ];

@@ -40,7 +40,7 @@ impl<'a> AnyValue<'a> {
     }
 
     /// Decodes without looking into arrays and lists. Of several oneof members the last one on the wire counts.
-    pub(super) fn shallow(message: &'a [u8]) -> Result<AnyValue<'a>, WireError> {
+    pub fn shallow(message: &'a [u8]) -> Result<AnyValue<'a>, WireError> {
         let mut value = AnyValue::Empty;
         for entry in entries(message) {
             let entry = entry?;
@@ -100,7 +100,7 @@ impl<'a> AnyValue<'a> {
 
 impl<'a> KeyValue<'a> {
     /// Decodes a `KeyValue` message without looking into its value's arrays and lists.
-    pub(super) fn shallow(message: &'a [u8]) -> Result<KeyValue<'a>, WireError> {
+    pub fn shallow(message: &'a [u8]) -> Result<KeyValue<'a>, WireError> {
         let mut pair = KeyValue { key: "", value: AnyValue::Empty };
         for entry in entries(message) {
             let entry = entry?;

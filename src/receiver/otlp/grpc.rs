@@ -5,25 +5,26 @@
 //! OUT_OF_RANGE, which OTLP clients retry for ever, and undecodable bytes with INTERNAL. One message in, one out, it is
 //! five bytes of header.
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use axum::routing::post;
+use axum::{Extension, Router};
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 
 use super::success;
+use crate::auth::Caller;
 use crate::model::Signal;
 use crate::receiver::body::{self, Reader};
 use crate::receiver::config::Limits;
 use crate::receiver::encoding::{Encoding, Held};
 use crate::receiver::intake::{Accepted, Intake};
+use crate::receiver::media_type;
 use crate::receiver::refusal::Refusal;
 use crate::receiver::replies::{self, Format};
-use crate::receiver::{authenticate, media_type};
 use crate::telemetry::Transport;
 
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -38,7 +39,7 @@ const HEADER_BYTES: usize = 5;
 /// The three services. Any other service or method is UNIMPLEMENTED.
 pub fn router(intake: Intake, limits: Limits) -> Router {
     let unknown = || async { replies::refuse_grpc(&Refusal::UnknownMethod) };
-    let export = |signal| post(move |state, request| export(signal, state, request)).fallback(unknown);
+    let export = |signal| post(move |state, caller, request| export(signal, state, caller, request)).fallback(unknown);
     Router::new()
         .route("/opentelemetry.proto.collector.logs.v1.LogsService/Export", export(Signal::Logs))
         .route("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", export(Signal::Metrics))
@@ -47,7 +48,12 @@ pub fn router(intake: Intake, limits: Limits) -> Router {
         .with_state((intake, limits))
 }
 
-async fn export(signal: Signal, State((intake, limits)): State<(Intake, Limits)>, request: Request) -> Response {
+async fn export(
+    signal: Signal,
+    State((intake, limits)): State<(Intake, Limits)>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     if !matches!(media_type(&parts.headers).as_str(), "application/grpc" | "application/grpc+proto") {
         return replies::refuse_text(&Refusal::MediaType { expected: "application/grpc" });
@@ -56,7 +62,7 @@ async fn export(signal: Signal, State((intake, limits)): State<(Intake, Limits)>
     let reader = Reader::new(&parts.headers, body, intake.budget().permit(), limits, most);
     let taken = async {
         let message = message(&intake, &parts.headers, reader, limits.body_bytes).await?;
-        intake.otlp(authenticate(&parts.headers), signal, Transport::Grpc, message).await
+        intake.otlp(caller, signal, Transport::Grpc, message).await
     };
     let mut response = match taken.await {
         Ok(accepted) => accept(signal, &accepted),

@@ -1,28 +1,29 @@
 //! OTLP/HTTP: protobuf and JSON on `/v1/logs`, `/v1/metrics` and `/v1/traces`.
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 
 use super::{json, success};
+use crate::auth::Caller;
 use crate::model::Signal;
 use crate::receiver::body::{Reader, receive};
 use crate::receiver::config::Limits;
 use crate::receiver::encoding::Held;
 use crate::receiver::intake::{Accepted, Intake};
+use crate::receiver::media_type;
 use crate::receiver::refusal::Refusal;
 use crate::receiver::replies::{self, Format};
-use crate::receiver::{Caller, authenticate, media_type};
 use crate::telemetry::Transport;
 
 const EXPECTED: &str = "application/x-protobuf or application/json";
 
 /// The routes of the three signals. Other methods get 405 with `Allow`.
 pub fn router(intake: Intake, limits: Limits) -> Router {
-    let export = |signal| post(move |state, request| export(signal, state, request));
+    let export = |signal| post(move |state, caller, request| export(signal, state, caller, request));
     Router::new()
         .route("/v1/logs", export(Signal::Logs))
         .route("/v1/metrics", export(Signal::Metrics))
@@ -30,7 +31,12 @@ pub fn router(intake: Intake, limits: Limits) -> Router {
         .with_state((intake, limits))
 }
 
-async fn export(signal: Signal, State((intake, limits)): State<(Intake, Limits)>, request: Request) -> Response {
+async fn export(
+    signal: Signal,
+    State((intake, limits)): State<(Intake, Limits)>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     let mut reader = Reader::new(&parts.headers, body, intake.budget().permit(), limits, limits.body_bytes);
     let format = match media_type(&parts.headers).as_str() {
@@ -41,7 +47,6 @@ async fn export(signal: Signal, State((intake, limits)): State<(Intake, Limits)>
             return replies::refuse_text(&Refusal::MediaType { expected: EXPECTED });
         }
     };
-    let caller = authenticate(&parts.headers);
     match receive(&intake, &parts.headers, &mut reader).await {
         Ok(held) => match take(&intake, caller, signal, format, held).await {
             Ok(accepted) => accept(signal, format, &accepted),

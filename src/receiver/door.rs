@@ -1,0 +1,77 @@
+//! Lets a request in before anything of its body is read.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::http::request::Parts;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::{Router, body::Body};
+
+use super::body::Reader;
+use super::claims;
+use super::config::Limits;
+use super::intake::Intake;
+use super::refusal::Refusal;
+use super::replies::{self, Format};
+use super::{Peer, media_type};
+use crate::auth::{Door, Permission};
+use crate::telemetry::metrics::Claim;
+
+/// How much of a refused body is read on, so that the client gets to the reply: most exports are smaller.
+const DISCARD_BYTES: usize = 1 << 20;
+
+#[derive(Clone)]
+struct Guard {
+    door: Door,
+    intake: Intake,
+    limits: Limits,
+}
+
+/// Puts `door` before every route of a router that takes data in; what it admits carries its
+/// [`Caller`](crate::auth::Caller), which the routes ask for: without a door they take nothing.
+pub fn behind(door: Door, router: Router, intake: &Intake, limits: Limits) -> Router {
+    let guard = Guard { door, intake: intake.clone(), limits };
+    router.layer(from_fn_with_state(guard, admit))
+}
+
+async fn admit(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    if *request.method() == Method::OPTIONS {
+        // A browser asks without a token whether it may ask with one. Nothing is taken in by this method.
+        return next.run(request).await;
+    }
+    let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+    match guard.door.admit(request.headers(), peer, Permission::Ingest) {
+        Ok(caller) => {
+            if claims::in_headers(request.headers(), &caller.workspace) {
+                guard.intake.metrics().claims(Claim::Header).add(1);
+            }
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(denied) => {
+            let (parts, body) = request.into_parts();
+            guard.refuse(&Refusal::Denied(denied), &parts, body).await
+        }
+    }
+}
+
+impl Guard {
+    /// In the words of the protocol that was spoken.
+    async fn refuse(&self, refusal: &Refusal, parts: &Parts, body: Body) -> Response {
+        let media_type = media_type(&parts.headers);
+        if media_type.starts_with("application/grpc") {
+            return replies::refuse_grpc(refusal);
+        }
+        let permit = self.intake.budget().permit();
+        Reader::new(&parts.headers, body, permit, self.limits, DISCARD_BYTES).discard().await;
+        match media_type.as_str() {
+            "application/x-protobuf" => replies::refuse_http(refusal, Format::Protobuf),
+            "application/json" | "application/x-ndjson" | "application/jsonl" => {
+                replies::refuse_http(refusal, Format::Json)
+            }
+            _ => replies::refuse_text(refusal),
+        }
+    }
+}
