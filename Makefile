@@ -14,7 +14,7 @@ FUZZ ?= otlp_proto otlp_json hook_json journal_reader redact_apply
 FAULTS ?=
 LOAD ?=
 
-.PHONY: help test lint check bench bench-latency faults faults-long load hostile fuzz demo clean
+.PHONY: help test lint check bench bench-latency faults faults-long load hostile fuzz demo sbom clean
 
 help: ## Lists the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -64,6 +64,11 @@ fuzz: ## Fuzzes each target (MINUTES=10 FUZZ=otlp_json); installs cargo-fuzz whe
 
 demo: ## A captured session sent through the whole path, shown as a timeline
 	cargo run --release -- demo
+
+sbom: ## What the binary is built from, as CycloneDX JSON: target/sessionlake.cdx.json
+	@command -v cargo-cyclonedx >/dev/null 2>&1 || cargo install --locked cargo-cyclonedx
+	cargo cyclonedx --format json --override-filename sessionlake.cdx
+	mkdir -p target && mv sessionlake.cdx.json target/sessionlake.cdx.json
 
 clean: ## Removes what `make test` installed (not cargo's target directory)
 	rm -rf $(VENV)

@@ -21,11 +21,12 @@ impl Status {
     }
 }
 
-/// Something that the record lacks.
+/// Something that the record lacks, or that makes it doubtful.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Gap {
     /// `sequence`, `tool_without_result`, `model_call_without_content`, `model_call_without_cost`, `silent_hook`,
-    /// `no_session_end`.
+    /// `no_session_end`; `principal_conflict` and `user_conflict`: others than the session's owner sent facts that name
+    /// it.
     pub kind: String,
     pub detail: String,
 }

@@ -24,7 +24,7 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 14] = [
         &["serve"],
         &["demo"],
         &["validate"],
@@ -34,6 +34,11 @@ fn every_command_has_help_with_an_example() {
         &["connect", "claude-code"],
         &["connect", "otel-collector"],
         &["connect", "hooks"],
+        &["connect", "cowork"],
+        &["token", "create"],
+        &["token", "list"],
+        &["token", "rotate"],
+        &["token", "revoke"],
     ];
     for command in commands {
         let output = run(&[command, &["--help"]].concat());

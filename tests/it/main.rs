@@ -9,6 +9,7 @@
 mod arrows;
 mod cli;
 mod corpus;
+mod door;
 mod durability;
 mod examples;
 mod harness;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::failure::Failure;
 use super::super::json;
-use super::endpoint;
+use super::{TokenArg, endpoint};
 
 /// Print what makes Claude Code export its telemetry here.
 #[derive(Debug, Args)]
@@ -20,6 +20,8 @@ pub struct ClaudeCode {
     /// How the client encodes and sends
     #[arg(long, value_enum, value_name = "PROTOCOL", default_value_t = Protocol::HttpProtobuf)]
     protocol: Protocol,
+    #[command(flatten)]
+    token: TokenArg,
     /// Print only the managed settings (JSON)
     #[arg(long, conflicts_with = "env")]
     json: bool,
@@ -61,7 +63,12 @@ type Variable<'a> = (&'static str, &'a str, &'static str);
 impl ClaudeCode {
     pub fn text(&self) -> Result<String, Failure> {
         let url = endpoint(self.endpoint.as_deref().unwrap_or(self.protocol.default_endpoint()))?;
-        let variables = variables(self.protocol, url);
+        // The value is percent-encoded (OpenTelemetry's "Protocol Exporter", "Specifying headers").
+        let header = self.token.bearer()?.map(|bearer| format!("Authorization={}", bearer.replace(' ', "%20")));
+        let mut variables = variables(self.protocol, url);
+        if let Some(header) = &header {
+            variables.push(("OTEL_EXPORTER_OTLP_HEADERS", header, "who sends"));
+        }
         if self.json {
             return Ok(json::text(&settings(&variables)));
         }
@@ -70,7 +77,8 @@ impl ClaudeCode {
         }
         Ok(format!(
             "# For one shell:\n{}\n# For everyone, as managed settings (managed-settings.json) or in a settings.json:\n{}\n\
-             # Then run 'sessionlake connect hooks' too: hooks bring texts that telemetry cuts, and the session's end.\n",
+             # Then run 'sessionlake connect hooks' too: hooks bring texts that telemetry cuts, and the session's end.\n\
+             # Where authentication is on: --token TOKEN adds the header that it takes.\n",
             exports(&variables),
             json::text(&settings(&variables)),
         ))
@@ -108,9 +116,16 @@ fn settings(variables: &[Variable<'_>]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Token;
 
     fn command() -> ClaudeCode {
-        ClaudeCode { endpoint: None, protocol: Protocol::HttpProtobuf, json: false, env: false }
+        ClaudeCode {
+            endpoint: None,
+            protocol: Protocol::HttpProtobuf,
+            token: TokenArg::default(),
+            json: false,
+            env: false,
+        }
     }
 
     #[test]
@@ -147,6 +162,7 @@ mod tests {
         }
 
         # Then run 'sessionlake connect hooks' too: hooks bring texts that telemetry cuts, and the session's end.
+        # Where authentication is on: --token TOKEN adds the header that it takes.
         "#);
     }
 
@@ -155,11 +171,14 @@ mod tests {
         let command = ClaudeCode {
             protocol: Protocol::Grpc,
             endpoint: Some("https://c.example.com/".into()),
+            token: TokenArg { token: Some(Token::new([7; 30]).reveal().to_owned()) },
             json: true,
             env: false,
         };
         let settings: Value = serde_json::from_str(&command.text().unwrap()).unwrap();
         assert_eq!(settings["env"]["OTEL_EXPORTER_OTLP_PROTOCOL"], "grpc");
         assert_eq!(settings["env"]["OTEL_EXPORTER_OTLP_ENDPOINT"], "https://c.example.com");
+        let header = format!("Authorization=Bearer%20{}", Token::new([7; 30]).reveal());
+        assert_eq!(settings["env"]["OTEL_EXPORTER_OTLP_HEADERS"], header);
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::failure::Failure;
 use super::super::json;
-use super::endpoint;
+use super::{TokenArg, endpoint};
 
 /// Print settings that make Claude Code post its hook events here.
 #[derive(Debug, Args)]
@@ -14,6 +14,8 @@ pub struct Hooks {
     /// Where the client reaches this collector over HTTP
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4318")]
     endpoint: String,
+    #[command(flatten)]
+    token: TokenArg,
     /// Print only the settings (JSON)
     #[arg(long)]
     json: bool,
@@ -57,20 +59,26 @@ const EVENTS: [(&str, u8); 31] = [
 
 impl Hooks {
     pub fn text(&self) -> Result<String, Failure> {
-        let settings = json::text(&settings(endpoint(&self.endpoint)?));
+        let settings = json::text(&settings(endpoint(&self.endpoint)?, self.token.bearer()?.as_deref()));
         if self.json {
             return Ok(settings);
         }
         Ok(format!(
             "# Merge this into ~/.claude/settings.json, a project's .claude/settings.json, or managed settings.\n\
-             # A collector that is down costs nothing but the hook's timeout: the client goes on.\n{settings}"
+             # A collector that is down costs nothing but the hook's timeout: the client goes on.\n\
+             # Where authentication is on: --token TOKEN adds the header that it takes.\n{settings}"
         ))
     }
 }
 
-fn settings(endpoint: &str) -> Value {
-    let hook =
-        |timeout: u8| json!([{"hooks": [{"type": "http", "url": format!("{endpoint}/v1/hooks"), "timeout": timeout}]}]);
+fn settings(endpoint: &str, bearer: Option<&str>) -> Value {
+    let hook = |timeout: u8| {
+        let mut hook = json!({"type": "http", "url": format!("{endpoint}/v1/hooks"), "timeout": timeout});
+        if let Some(bearer) = bearer {
+            hook["headers"] = json!({"Authorization": bearer});
+        }
+        json!([{"hooks": [hook]}])
+    };
     let hooks: Map<String, Value> =
         EVENTS.iter().map(|(event, timeout)| ((*event).to_owned(), hook(*timeout))).collect();
     json!({ "hooks": hooks })
@@ -82,7 +90,7 @@ mod tests {
 
     #[test]
     fn every_event_posts_here_within_a_short_time() {
-        let command = Hooks { endpoint: "https://c.example.com:4318/".into(), json: true };
+        let command = Hooks { endpoint: "https://c.example.com:4318/".into(), token: TokenArg::default(), json: true };
         let settings: Value = serde_json::from_str(&command.text().unwrap()).unwrap();
         let hooks = settings["hooks"].as_object().unwrap();
         assert_eq!(hooks.len(), EVENTS.len());
@@ -95,11 +103,20 @@ mod tests {
     }
 
     #[test]
+    fn a_token_goes_into_every_hook() {
+        let settings = settings("https://c.example.com", Some("Bearer slk_x"));
+        let hooks = settings["hooks"].as_object().unwrap();
+        assert!(hooks.values().all(|hook| hook[0]["hooks"][0]["headers"]["Authorization"] == "Bearer slk_x"));
+    }
+
+    #[test]
     fn the_start_of_the_text_to_paste() {
-        let text = Hooks { endpoint: "http://127.0.0.1:4318".into(), json: false }.text().unwrap();
-        insta::assert_snapshot!(text.lines().take(16).collect::<Vec<_>>().join("\n"), @r#"
+        let text =
+            Hooks { endpoint: "http://127.0.0.1:4318".into(), token: TokenArg::default(), json: false }.text().unwrap();
+        insta::assert_snapshot!(text.lines().take(17).collect::<Vec<_>>().join("\n"), @r#"
         # Merge this into ~/.claude/settings.json, a project's .claude/settings.json, or managed settings.
         # A collector that is down costs nothing but the hook's timeout: the client goes on.
+        # Where authentication is on: --token TOKEN adds the header that it takes.
         {
           "hooks": {
             "UserPromptSubmit": [

@@ -1,6 +1,7 @@
 //! `sessionlake connect`: the settings to paste on the other side.
 
 mod claude_code;
+mod cowork;
 mod hooks;
 mod otel_collector;
 
@@ -8,6 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::failure::Failure;
 use super::terminal;
+use crate::auth::Token;
 
 /// Print the settings that make a client send to this collector.
 #[derive(Debug, Args)]
@@ -20,6 +22,7 @@ pub struct Connect {
 #[derive(Debug, Subcommand)]
 enum Command {
     ClaudeCode(claude_code::ClaudeCode),
+    Cowork(cowork::Cowork),
     OtelCollector(otel_collector::OtelCollector),
     Hooks(hooks::Hooks),
 }
@@ -28,6 +31,7 @@ impl Connect {
     pub fn run(self) -> Result<(), Failure> {
         terminal::print(&match self.command {
             Command::ClaudeCode(command) => command.text()?,
+            Command::Cowork(command) => command.text()?,
             Command::OtelCollector(command) => command.text()?,
             Command::Hooks(command) => command.text()?,
         })
@@ -44,6 +48,25 @@ fn endpoint(url: &str) -> Result<&str, Failure> {
             "--endpoint '{}' is no URL: write http://host:port or https://host:port",
             url.escape_debug()
         ))),
+    }
+}
+
+/// The flag that every client has.
+#[derive(Debug, Default, Args)]
+pub struct TokenArg {
+    /// The token to send, where authentication is on; 'sessionlake token create --role ingest' makes one
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+}
+
+impl TokenArg {
+    /// What `Authorization` is to hold.
+    fn bearer(&self) -> Result<Option<String>, Failure> {
+        let Some(text) = &self.token else { return Ok(None) };
+        match Token::parse(text) {
+            Some(token) => Ok(Some(format!("Bearer {}", token.reveal()))),
+            None => Err(Failure::Usage("--token is no whole token: its checksum is wrong".to_owned())),
+        }
     }
 }
 

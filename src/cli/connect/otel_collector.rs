@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::failure::Failure;
 use super::super::json;
-use super::endpoint;
+use super::{TokenArg, endpoint};
 
 /// Print an exporter block that makes an OpenTelemetry Collector pass telemetry on to this one.
 #[derive(Debug, Args)]
@@ -14,6 +14,8 @@ pub struct OtelCollector {
     /// Where that collector reaches this one over HTTP
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4318")]
     endpoint: String,
+    #[command(flatten)]
+    token: TokenArg,
     /// Print the block as JSON, which is YAML too
     #[arg(long)]
     json: bool,
@@ -22,19 +24,26 @@ pub struct OtelCollector {
 impl OtelCollector {
     pub fn text(&self) -> Result<String, Failure> {
         let url = endpoint(&self.endpoint)?;
-        if self.json { Ok(json::text(&block(url))) } else { Ok(yaml(url)) }
+        let bearer = self.token.bearer()?;
+        let bearer = bearer.as_deref();
+        if self.json { Ok(json::text(&block(url, bearer))) } else { Ok(yaml(url, bearer)) }
     }
 }
 
-fn block(url: &str) -> Value {
+fn block(url: &str, bearer: Option<&str>) -> Value {
     let pipeline = json!({"exporters": ["otlp_http/sessionlake"]});
+    let mut exporter = json!({"endpoint": url, "compression": "gzip"});
+    if let Some(bearer) = bearer {
+        exporter["headers"] = json!({"Authorization": bearer});
+    }
     json!({
-        "exporters": {"otlp_http/sessionlake": {"endpoint": url, "compression": "gzip"}},
+        "exporters": {"otlp_http/sessionlake": exporter},
         "service": {"pipelines": {"logs": pipeline, "metrics": pipeline, "traces": pipeline}},
     })
 }
 
-fn yaml(url: &str) -> String {
+fn yaml(url: &str, bearer: Option<&str>) -> String {
+    let headers = bearer.map_or(String::new(), |bearer| format!("    headers:\n      Authorization: {bearer}\n"));
     format!(
         "\
 # Add the exporter to the collector's configuration, and its name to the exporters of your pipelines.
@@ -43,7 +52,7 @@ exporters:
   otlp_http/sessionlake:
     endpoint: {url}
     compression: gzip
-
+{headers}
 service:
   pipelines:
     logs:
@@ -62,8 +71,13 @@ mod tests {
 
     #[test]
     fn both_forms_say_the_same() {
-        let text = |json| OtelCollector { endpoint: "http://127.0.0.1:4318".into(), json }.text().unwrap();
-        let yaml: Value = serde_saphyr::from_str(&text(false)).unwrap();
-        assert_eq!(yaml, serde_json::from_str::<Value>(&text(true)).unwrap());
+        for token in [None, Some(crate::auth::Token::new([7; 30]).reveal().to_owned())] {
+            let text = |json| {
+                let token = TokenArg { token: token.clone() };
+                OtelCollector { endpoint: "http://127.0.0.1:4318".into(), token, json }.text().unwrap()
+            };
+            let yaml: Value = serde_saphyr::from_str(&text(false)).unwrap();
+            assert_eq!(yaml, serde_json::from_str::<Value>(&text(true)).unwrap());
+        }
     }
 }

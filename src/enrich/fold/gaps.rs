@@ -1,7 +1,8 @@
-//! What the record lacks. Holes that we made ourselves are not gaps.
+//! What the record lacks, or what makes it doubtful. Holes that we made ourselves are not gaps.
 
 use std::collections::BTreeSet;
 
+use super::binding::Binding;
 use super::item::Item;
 use super::runs::Run;
 use super::session::refused;
@@ -11,7 +12,13 @@ use crate::model::{Event, Gap, Kind, Source};
 const MAX_PER_KIND: usize = 100;
 
 /// `closed_by_idleness`: the session is over although nobody said so.
-pub fn gaps(items: &[Item<'_>], events: &[&Event], runs: &[Run], closed_by_idleness: bool) -> Vec<Gap> {
+pub fn gaps(
+    items: &[Item<'_>],
+    events: &[&Event],
+    runs: &[Run],
+    binding: &Binding<'_>,
+    closed_by_idleness: bool,
+) -> Vec<Gap> {
     let mut gaps = Vec::new();
     list(&mut gaps, "sequence", holes(runs));
     list(&mut gaps, "tool_without_result", without_result(events));
@@ -24,6 +31,8 @@ pub fn gaps(items: &[Item<'_>], events: &[&Event], runs: &[Run], closed_by_idlen
     if closed_by_idleness {
         list(&mut gaps, "no_session_end", vec!["closed by idleness".to_owned()]);
     }
+    list(&mut gaps, "principal_conflict", binding.principal_conflicts());
+    list(&mut gaps, "user_conflict", binding.user_conflicts());
     gaps
 }
 

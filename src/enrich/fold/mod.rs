@@ -4,11 +4,13 @@
 //! their columns; [`group`] brings facts together by natural key; [`errors`] makes one of what several
 //! sources tell of one failed request; [`shown`] puts together and [`replies`] places what has no key by the context of
 //! the session; [`runs`] cuts the client's counter into runs; [`links`] finds parents; [`merge`] chooses each column's
-//! value; [`order`] gives every event its place; [`session`] sums up, [`gaps`] says what is missing.
+//! value; [`order`] gives every event its place; [`binding`] finds whom the session belongs to, [`session`] sums up,
+//! [`gaps`] says what is missing.
 //!
-//! No step may look at the order in which facts are given, at receive times of facts that have a clock, or at
-//! anything but the facts.
+//! No step may look at the order in which facts are given, at receive times of facts that have a clock (but [`binding`],
+//! because other times can be forged), or at anything but the facts.
 
+mod binding;
 mod errors;
 mod gaps;
 mod group;
@@ -27,11 +29,12 @@ mod shown;
 mod tests;
 
 use crate::model::{Event, Fact, Kind, Session};
+use binding::Binding;
 use group::Draft;
 use item::Item;
 
 /// Grows whenever the fold's result for the same facts changes.
-pub const FOLD_VERSION: i32 = 2;
+pub const FOLD_VERSION: i32 = 3;
 
 /// What the fold computes.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +77,7 @@ pub fn fold(session_id: &str, facts: &[Fact], idle: bool) -> Folded {
     links::parents(&items, &mut drafts);
     let runs = runs::runs(&items);
     let events = order::events(session_id, &items, drafts, &runs);
-    let session = session::summary(session_id, &items, &events, &runs, idle);
+    let session = session::summary(session_id, &items, &events, &runs, &Binding::of(facts), idle);
     Folded { events, session }
 }
 

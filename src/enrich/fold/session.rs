@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::columns::Text;
+use super::binding::Binding;
 use super::item::Item;
 use super::runs::Run;
 use super::{FOLD_VERSION, gaps, order};
@@ -13,11 +14,18 @@ const MAX_PROMPTS: usize = 200;
 /// ...each of at most that many bytes: enough to recognise it; the whole text is in `events`.
 const MAX_PROMPT_BYTES: usize = 4096;
 
-pub fn summary(session_id: &str, items: &[Item<'_>], events: &[Event], runs: &[Run], idle: bool) -> Session {
+pub fn summary(
+    session_id: &str,
+    items: &[Item<'_>],
+    events: &[Event],
+    runs: &[Run],
+    binding: &Binding<'_>,
+    idle: bool,
+) -> Session {
     let own: Vec<&Event> = events.iter().filter(|e| !e.inherited).collect();
     let count = |test: &dyn Fn(&Event) -> bool| own.iter().filter(|e| test(e)).count() as i64;
     let sum = |get: &dyn Fn(&Event) -> Option<i64>| own.iter().filter_map(|e| get(e)).reduce(i64::saturating_add);
-    let who = |column| usual(items, column);
+    let who = |column| usual(items, binding, column);
     let ended = ended(items, events, runs);
     let (parent_session_id, parent_relation) = parent(items);
     Session {
@@ -27,7 +35,7 @@ pub fn summary(session_id: &str, items: &[Item<'_>], events: &[Event], runs: &[R
         user_id: who(Text::UserId),
         user_account_id: who(Text::UserAccountId),
         organization_id: who(Text::OrganizationId),
-        principal: who(Text::Principal),
+        principal: binding.principal().map(str::to_owned),
         agent: who(Text::Agent),
         agent_version: who(Text::AgentVersion),
         project: who(Text::Project),
@@ -55,7 +63,7 @@ pub fn summary(session_id: &str, items: &[Item<'_>], events: &[Event], runs: &[R
         skills: skills(&own, items),
         prompts: prompts(&own),
         sources: items.iter().map(|i| i.fact.source).collect::<BTreeSet<Source>>().into_iter().collect(),
-        gaps: gaps::gaps(items, &own, runs, idle && !ended),
+        gaps: gaps::gaps(items, &own, runs, binding, idle && !ended),
         redactions: redactions(&own),
         parent_session_id,
         parent_relation,
@@ -88,11 +96,11 @@ fn denials(events: &[&Event]) -> i64 {
     calls.len() as i64
 }
 
-/// The value that most facts have, those of OpenTelemetry before others; ties by the bytes.
-fn usual(items: &[Item<'_>], column: Text) -> Option<String> {
+/// The value that most facts of the owner have, those of OpenTelemetry before others; ties by the bytes.
+fn usual(items: &[Item<'_>], binding: &Binding<'_>, column: Text) -> Option<String> {
     let local = |source| matches!(source, Source::Hook | Source::Transcript);
     let mut counts: BTreeMap<&str, (bool, usize)> = BTreeMap::new();
-    for item in items {
+    for item in items.iter().filter(|item| binding.owns(item.fact)) {
         if let Some(value) = column.get(&item.fact.columns).as_deref() {
             let count = counts.entry(value).or_default();
             count.0 |= !local(item.fact.source);
