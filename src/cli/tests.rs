@@ -42,6 +42,7 @@ fn help_of_everything() {
       validate  Check configuration files without starting anything
       sessions  List, show and replay recorded sessions
       connect   Print the settings that make a client send to this collector
+      token     Create, list, rotate and revoke tokens
       help      Print this message or the help of the given subcommand(s)
 
     Options:
@@ -245,6 +246,7 @@ fn help_of_connect() {
 
     Commands:
       claude-code     Print what makes Claude Code export its telemetry here
+      cowork          Print what to enter in Cowork's admin settings, so that Cowork sends its telemetry here
       otel-collector  Print an exporter block that makes an OpenTelemetry Collector pass telemetry on to this one
       hooks           Print settings that make Claude Code post its hook events here
       help            Print this message or the help of the given subcommand(s)
@@ -266,6 +268,7 @@ fn help_of_connect_claude_code() {
     Options:
           --endpoint <URL>       Where the client reaches this collector [default: http://127.0.0.1:4318, or :4317 with grpc]
           --protocol <PROTOCOL>  How the client encodes and sends [default: http/protobuf] [possible values: grpc, http/protobuf, http/json]
+          --token <TOKEN>        The token to send, where authentication is on; 'sessionlake token create --role ingest' makes one
           --json                 Print only the managed settings (JSON)
           --env                  Print only the export lines for a shell
       -h, --help                 Print help
@@ -285,6 +288,7 @@ fn help_of_connect_hooks() {
 
     Options:
           --endpoint <URL>  Where the client reaches this collector over HTTP [default: http://127.0.0.1:4318]
+          --token <TOKEN>   The token to send, where authentication is on; 'sessionlake token create --role ingest' makes one
           --json            Print only the settings (JSON)
       -h, --help            Print help
 
@@ -301,6 +305,7 @@ fn help_of_connect_otel_collector() {
 
     Options:
           --endpoint <URL>  Where that collector reaches this one over HTTP [default: http://127.0.0.1:4318]
+          --token <TOKEN>   The token to send, where authentication is on; 'sessionlake token create --role ingest' makes one
           --json            Print the block as JSON, which is YAML too
       -h, --help            Print help
 
