@@ -69,9 +69,9 @@ impl Store {
         Store { dir: data_dir.join("auth") }
     }
 
-    /// The file whose replacement is a change.
-    pub fn file(&self) -> PathBuf {
-        self.dir.join("tokens.json")
+    /// The files that make it up: the tokens, and the key.
+    pub fn files(&self) -> [PathBuf; 2] {
+        [self.dir.join("tokens.json"), self.dir.join("key")]
     }
 
     /// What is stored; nothing where there is no store yet.
@@ -80,14 +80,15 @@ impl Store {
     /// When a file cannot be read, or is damaged.
     pub fn read(&self) -> Result<Contents, StoreError> {
         let Some(text) = self.text("tokens.json")? else { return Ok(Contents::default()) };
-        let damaged = |reason: String| StoreError::Damaged { path: self.file(), reason };
+        let [path, key] = self.files();
+        let damaged = |reason: String| StoreError::Damaged { path: path.clone(), reason };
         // The parser's own words could quote what it found.
         let document: Document = serde_json::from_str(&text)
             .map_err(|e| damaged(format!("not a list of tokens, line {} column {}", e.line(), e.column())))?;
         if document.version != VERSION {
             return Err(damaged(format!("its format is {}, and this version knows {VERSION}", document.version)));
         }
-        let missing = || StoreError::Damaged { path: self.dir.join("key"), reason: "it is missing".to_owned() };
+        let missing = || StoreError::Damaged { path: key, reason: "it is missing".to_owned() };
         let key = self.key()?.ok_or_else(missing)?;
         Ok(Contents { key, entries: document.tokens })
     }

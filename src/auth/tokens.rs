@@ -25,8 +25,8 @@ struct Known {
     by_id: HashMap<String, Entry>,
 }
 
-/// Changes with every replacement of the file: inode, size, modification time in seconds and nanoseconds.
-type Stamp = Option<(u64, u64, i64, i64)>;
+/// Of both files: inode, size, and the time of the last change (of contents or permissions) in seconds and nanoseconds.
+type Stamp = [Option<(u64, u64, i64, i64)>; 2];
 
 impl Tokens {
     /// Reads the store of a data directory; no token is known where there is none.
@@ -92,6 +92,8 @@ impl Known {
 }
 
 fn stamp(store: &Store) -> Stamp {
-    let metadata = std::fs::metadata(store.file()).ok()?;
-    Some((metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
+    store.files().map(|path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.ino(), metadata.len(), metadata.ctime(), metadata.ctime_nsec()))
+    })
 }

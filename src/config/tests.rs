@@ -325,6 +325,19 @@ fn documents_that_explode_are_refused() {
 }
 
 #[test]
+fn duplicate_keys_and_tags_are_refused_where_they_stand() {
+    for (text, place) in [
+        ("data_dir: a\ndata_dir: b\n", "one.yaml:2:1"),
+        ("data_dir: a\nmemory_limit_mib: !!python/name:os.system 512\n", "one.yaml:2:"),
+        ("data_dir: !!python/object/apply:os.system [\"id\"]\n", "one.yaml:1:"),
+        ("!!python/name:x data_dir: a\n", "one.yaml:1:"),
+    ] {
+        let error = error(text);
+        assert!(error.contains(place), "{error}");
+    }
+}
+
+#[test]
 fn every_example_configuration_loads() {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/config");
     let set = |name: &str| Some(format!("value-of-{name}"));

@@ -155,9 +155,23 @@ fn bucket_url(value: &str) -> Result<String, Wrong> {
 pub fn http_url(value: &str) -> Result<String, Wrong> {
     let help = "write https://host or http://host:port";
     let url = url::Url::parse(value).map_err(|e| wrong(format!("'{value}' is no URL: {e}"), help))?;
+    if url.host().is_some_and(is_link_local) {
+        return Err(wrong(format!("'{value}' is a link-local address, where clouds keep credentials"), help));
+    }
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(value.to_owned()),
         _ => Err(wrong(format!("'{value}' is no http or https URL"), help)),
+    }
+}
+
+/// 169.254.0.0/16, which holds the metadata service of most clouds, and fe80::/10; in any of their forms.
+fn is_link_local(host: url::Host<&str>) -> bool {
+    match host {
+        url::Host::Domain(_) => false,
+        url::Host::Ipv4(address) => address.is_link_local(),
+        url::Host::Ipv6(address) => {
+            address.is_unicast_link_local() || address.to_ipv4_mapped().is_some_and(|v4| v4.is_link_local())
+        }
     }
 }
 
@@ -204,6 +218,16 @@ mod tests {
         for bad in ["", "MiB", "20MB", "2GiB", "0", "-1"] {
             assert!(size(bad, 1, 1 << 30).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_store_is_not_the_clouds_metadata_service() {
+        for bad in
+            ["http://169.254.169.254/latest", "http://2852039166", "http://[::ffff:a9fe:a9fe]", "http://[fe80::1]"]
+        {
+            assert!(http_url(bad).is_err(), "{bad}");
+        }
+        assert!(http_url("http://127.0.0.1:8333").is_ok() && http_url("https://s3.example.com").is_ok());
     }
 
     #[test]

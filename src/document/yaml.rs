@@ -32,6 +32,9 @@ pub fn parse<T: DeserializeOwned>(source: &Source) -> Result<T, Problem> {
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
         with_snippet: false,
+        // A tag names a type for somebody else's reader, some of which build objects from it.
+        reject_unsupported_tags: true,
+        reject_tagged_field_names: true,
         budget: serde_saphyr::budget! {
             max_events: 50_000,
             max_aliases: 1_000,

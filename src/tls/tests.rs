@@ -31,8 +31,13 @@ impl Authority {
 
     /// A certificate for `localhost` and its key.
     fn certificate(&self) -> (String, String) {
+        self.certificate_until(4096)
+    }
+
+    fn certificate_until(&self, year: i32) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 }
@@ -141,7 +146,7 @@ async fn both_versions_are_spoken_unless_the_older_is_switched_off() {
 }
 
 #[tokio::test]
-async fn a_client_without_a_certificate_of_the_right_authority_is_refused() {
+async fn a_client_without_a_good_certificate_of_the_right_authority_is_refused() {
     let (authority, other) = (Authority::new(), Authority::new());
     let files = Files::new(&authority.certificate());
     files.put("client-ca.crt", &authority.pem);
@@ -151,6 +156,8 @@ async fn a_client_without_a_certificate_of_the_right_authority_is_refused() {
         assert!(connect(&tls, client(&authority, Some(authority.certificate()), versions)).await.is_ok());
         assert!(connect(&tls, client(&authority, None, versions)).await.is_err());
         assert!(connect(&tls, client(&authority, Some(other.certificate()), versions)).await.is_err());
+        let expired = authority.certificate_until(2020);
+        assert!(connect(&tls, client(&authority, Some(expired), versions)).await.is_err());
     }
 }
 

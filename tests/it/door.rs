@@ -253,6 +253,7 @@ fn a_token_stands_alone_on_stdout_and_errors_never_hold_one() {
     let usage = [
         vec!["create", "--workspace", "Ac/me", "--role", "ingest"],
         vec!["create", "--workspace", "acme", "--role", "root"],
+        vec!["revoke", "slk_with-a-typo"],
         vec!["create", "--workspace", "acme", "--role", "ingest", "--expires", "90"],
     ];
     for arguments in usage {

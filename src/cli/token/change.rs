@@ -7,7 +7,9 @@ use super::super::options::ConfigArgs;
 use super::super::{json, terminal};
 use super::create::end;
 use super::{described, randomness, show, store, workspace};
+use crate::auth::Token;
 use crate::auth::store::Which;
+use crate::auth::token::PREFIX;
 use crate::clock::Clock;
 
 /// Replace a token's secret: a new token with the same name, role and workspace
@@ -55,7 +57,13 @@ struct Chosen {
 impl Chosen {
     /// The text may be a whole token: whoever pastes one means it, and it must not be repeated in an error.
     fn which(self) -> Result<Which, Failure> {
-        let text = crate::auth::Token::parse(&self.token).map_or(self.token, |token| token.id().to_owned());
+        let text = match Token::parse(&self.token) {
+            Some(token) => token.id().to_owned(),
+            None if self.token.starts_with(PREFIX) => {
+                return Err(Failure::Usage("this is no whole token: give its id or its name".to_owned()));
+            }
+            None => self.token,
+        };
         Ok(Which { text, workspace: self.workspace.as_deref().map(workspace).transpose()? })
     }
 }
