@@ -44,6 +44,8 @@ const DRAIN_REQUESTS: Duration = Duration::from_secs(8);
 const DRAIN_LAKE: Duration = Duration::from_secs(12);
 /// How long sessions that ended may take to be sealed.
 const DRAIN_SEAL: Duration = Duration::from_secs(8);
+/// Connections to health and to the metrics, each: probes and scrapers are few.
+const WATCHERS: usize = 64;
 /// How often the gauges are read and health is looked at.
 const WATCH: Duration = Duration::from_secs(1);
 
@@ -198,8 +200,9 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
     let sealed = sealer.sealed();
     sealing.spawn(sealer.run(appended, sealing.stop.subscribe()));
 
-    let budget = Budget::new(usize::try_from(config.memory_limit_bytes / 4).unwrap_or(usize::MAX));
-    let intake = Intake::new(Redactor::builtin(key), journal.clone(), clock, metrics.clone(), budget);
+    let in_flight = config.in_flight_bytes.unwrap_or(config.memory_limit_bytes / 4);
+    let budget = Budget::new(usize::try_from(in_flight).unwrap_or(usize::MAX));
+    let intake = Intake::new(Redactor::builtin(key), journal.clone(), clock, metrics.clone(), budget, config.limits);
     let receiving = start_receiving(&config, &intake, &door, listeners.grpc, listeners.http);
     health.set("receiver", State::Ok);
     watching.spawn(watch_journal(journal.clone(), metrics, health.clone()));
@@ -278,13 +281,13 @@ fn observe_seal(metrics: Metrics, health: Health) -> Arc<dyn Fn(&Report) + Send 
 }
 
 fn start_receiving(config: &Config, intake: &Intake, door: &Door, grpc: Port, http: Port) -> Stage {
-    let limits = |bytes: u64| Limits { body_bytes: usize::try_from(bytes).unwrap_or(usize::MAX), ..Limits::default() };
     let mut stage = Stage::new();
-    let bounds = limits(config.grpc.max_message_bytes);
+    let bounds = config.grpc.limits;
     let router = door::behind(door.clone(), otlp::grpc::router(intake.clone(), bounds), intake, bounds);
     stage.spawn(serve(grpc, router, bounds, stage.stopped(), DRAIN_REQUESTS));
-    let bounds = limits(config.http.max_body_bytes);
-    let router = door::behind(door.clone(), http_router(intake.clone(), bounds), intake, bounds);
+    let bounds = config.http.limits;
+    let router = http_router(intake.clone(), bounds, &config.http.paths, &config.http.cors);
+    let router = door::behind(door.clone(), router, intake, bounds);
     stage.spawn(serve(http, router, bounds, stage.stopped(), DRAIN_REQUESTS));
     stage
 }
@@ -292,7 +295,8 @@ fn start_receiving(config: &Config, intake: &Intake, door: &Door, grpc: Port, ht
 /// Serves what tells how the process is: until the very end, so that the drain can be watched.
 fn watch_routes(stage: &mut Stage, port: Port, router: Router) {
     let stopped = stage.stopped();
-    stage.spawn(serve(port, router, Limits::default(), stopped, Duration::from_secs(1)));
+    let limits = Limits { connections: WATCHERS, ..Limits::default() };
+    stage.spawn(serve(port, router, limits, stopped, Duration::from_secs(1)));
 }
 
 async fn watch_journal(journal: Journal, metrics: Metrics, health: Health) {

@@ -38,6 +38,7 @@ impl<'a> Layer<'a> {
         let auth = file.auth.unwrap_or_default();
         self.set(&auth.enabled, values::boolean, |on| config.auth.enabled = on);
         self.service(file.service.unwrap_or_default(), config);
+        self.limits(file.limits.unwrap_or_default(), config);
         // Below 64 MiB not even one large request fits.
         self.set(
             &file.memory_limit_mib,
@@ -47,28 +48,6 @@ impl<'a> Layer<'a> {
             },
         );
         self.set(&file.data_dir, values::text, |dir| config.data_dir = PathBuf::from(dir));
-    }
-
-    fn receivers(&mut self, receivers: written::Receivers, config: &mut Config) {
-        // Hooks come in by the HTTP listener: their section is there to be written, and has nothing to set.
-        let written::Hooks {} = receivers.hooks.unwrap_or_default();
-        let protocols = receivers.otlp.and_then(|o| o.protocols).unwrap_or_default();
-        let grpc = protocols.grpc.unwrap_or_default();
-        self.listener(&grpc.endpoint, &grpc.insecure, grpc.tls, &mut config.grpc.listener);
-        self.set(
-            &grpc.max_recv_msg_size_mib,
-            |v| values::integer(v, 1, 1024).map(|n| n << 20),
-            |n| {
-                config.grpc.max_message_bytes = n;
-            },
-        );
-        let http = protocols.http.unwrap_or_default();
-        self.listener(&http.endpoint, &http.insecure, http.tls, &mut config.http.listener);
-        self.set(
-            &http.max_request_body_size,
-            |v| values::size(v, 1 << 10, 1 << 30),
-            |n| config.http.max_body_bytes = n,
-        );
     }
 
     fn processors(&mut self, processors: written::Processors, config: &mut Config) {
@@ -135,7 +114,13 @@ impl<'a> Layer<'a> {
     }
 
     /// What one listener is. Whether its parts fit together is decided when all layers are laid.
-    fn listener(&mut self, endpoint: &Scalar, insecure: &Scalar, tls: Option<written::Tls>, listener: &mut Listener) {
+    pub(super) fn listener(
+        &mut self,
+        endpoint: &Scalar,
+        insecure: &Scalar,
+        tls: Option<written::Tls>,
+        listener: &mut Listener,
+    ) {
         if let Some(text) = endpoint
             && let Some(address) = self.value(text, values::listen_address)
         {
@@ -175,13 +160,13 @@ impl<'a> Layer<'a> {
         }
     }
 
-    fn set<T>(&mut self, scalar: &Scalar, parse: impl Fn(&str) -> Result<T, Wrong>, set: impl FnOnce(T)) {
+    pub(super) fn set<T>(&mut self, scalar: &Scalar, parse: impl Fn(&str) -> Result<T, Wrong>, set: impl FnOnce(T)) {
         if let Some(value) = scalar.as_ref().and_then(|text| self.value(text, parse)) {
             set(value);
         }
     }
 
-    fn value<T>(&mut self, text: &Text, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
+    pub(super) fn value<T>(&mut self, text: &Text, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
         let expanded = expand(&text.value, self.env);
         let from_outside = expanded.as_ref().is_ok_and(|value| *value != text.value);
         match expanded.and_then(|value| parse(&value)) {
@@ -198,7 +183,7 @@ impl<'a> Layer<'a> {
         }
     }
 
-    fn problem(&mut self, text: &Text, message: impl Into<String>, help: Option<String>) {
+    pub(super) fn problem(&mut self, text: &Text, message: impl Into<String>, help: Option<String>) {
         self.problems.push(Problem::new(message, help).at(self.source, place(text)));
     }
 }

@@ -4,8 +4,10 @@
 
 mod expand;
 mod layer;
+mod limits;
 mod listener;
 mod pipelines;
+mod receivers;
 mod secret;
 mod set;
 mod values;
@@ -24,6 +26,7 @@ pub use secret::Secret;
 
 use crate::document;
 pub use crate::document::{ConfigError, Place, Problem, Source};
+use crate::receiver::{Cors, IntakeLimits, Limits, Paths};
 use crate::sink::lake::LakeOptions;
 use crate::telemetry::logs::Encoding;
 use layer::Layer;
@@ -42,6 +45,10 @@ pub struct Config {
     /// A session without a new fact for that long has ended. Default 10 minutes.
     pub idle_timeout: Duration,
     pub lake: LakeConfig,
+    /// What a request may hold, and a workspace may send.
+    pub limits: IntakeLimits,
+    /// Request bytes in flight, all workspaces together; `None`: a quarter of the memory limit.
+    pub in_flight_bytes: Option<u64>,
     /// Bound of what is held in memory, bytes. Default 512 MiB.
     pub memory_limit_bytes: u64,
     pub logs: LogConfig,
@@ -61,15 +68,16 @@ pub struct AuthConfig {
 #[derive(Clone, Debug)]
 pub struct GrpcConfig {
     pub listener: Listener,
-    /// Largest message after decompression, bytes. Default 64 MiB.
-    pub max_message_bytes: u64,
+    pub limits: Limits,
 }
 
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
     pub listener: Listener,
-    /// Largest body after decompression, bytes. Default 64 MiB.
-    pub max_body_bytes: u64,
+    pub limits: Limits,
+    pub paths: Paths,
+    /// Off by default.
+    pub cors: Cors,
 }
 
 #[derive(Clone, Debug)]
@@ -101,15 +109,21 @@ pub struct LogConfig {
 
 impl Default for Config {
     fn default() -> Config {
-        const LARGEST_REQUEST: u64 = 64 << 20;
         Config {
-            grpc: GrpcConfig { listener: Listener::loopback(4317), max_message_bytes: LARGEST_REQUEST },
-            http: HttpConfig { listener: Listener::loopback(4318), max_body_bytes: LARGEST_REQUEST },
+            grpc: GrpcConfig { listener: Listener::loopback(4317), limits: Limits::default() },
+            http: HttpConfig {
+                listener: Listener::loopback(4318),
+                limits: Limits::default(),
+                paths: Paths::default(),
+                cors: Cors::default(),
+            },
             health: Listener::loopback(13133),
             metrics: Listener::loopback(8888),
             auth: AuthConfig::default(),
             idle_timeout: Duration::from_secs(600),
             lake: LakeConfig { url: None, flush_interval: Duration::from_secs(5), storage: StorageConfig::default() },
+            limits: IntakeLimits::default(),
+            in_flight_bytes: None,
             memory_limit_bytes: 512 << 20,
             logs: LogConfig { level: tracing::Level::INFO, encoding: Encoding::Console },
             data_dir: PathBuf::from("./sessionlake-data"),

@@ -3,6 +3,7 @@ use std::time::Duration;
 use insta::assert_snapshot;
 
 use super::*;
+use crate::receiver::encoding::Encoding;
 use crate::tls::MinVersion;
 
 fn env(name: &str) -> Option<String> {
@@ -46,7 +47,7 @@ fn later_files_replace_what_they_name_and_leave_the_rest() {
     ]);
     let config = config.unwrap();
     assert_eq!(config.http.listener.address.port(), 2);
-    assert_eq!(config.http.max_body_bytes, 1 << 20);
+    assert_eq!(config.http.limits.body_bytes, 1 << 20);
     assert_eq!(config.idle_timeout, Duration::from_secs(60));
 }
 
@@ -58,7 +59,7 @@ fn an_unknown_key_shows_where_and_what_is_allowed() {
       |
     5 |         endpont: 127.0.0.1:4317
       |         ^
-      = help: allowed here: endpoint, insecure, max_recv_msg_size_mib, tls
+  = help: allowed here: endpoint, include_metadata, insecure, keepalive, max_concurrent_streams, max_connections, max_recv_msg_size_mib, read_buffer_size, tls, transport, write_buffer_size
     "#);
 }
 
@@ -350,4 +351,71 @@ fn every_example_configuration_loads() {
         loaded += 1;
     }
     assert!(loaded >= 2, "only {loaded} examples");
+}
+
+/// The receiver's block of a collector's documentation, with everything in it that has a meaning here.
+#[test]
+fn a_pasted_receiver_block_means_what_it_means_in_the_collector() {
+    let config = load(&[r#"
+receivers:
+  otlp:
+    protocols:
+      grpc:
+        endpoint: localhost:4317
+        transport: tcp
+        max_recv_msg_size_mib: 8
+        max_concurrent_streams: 16
+        read_buffer_size: 524288
+        include_metadata: true
+        keepalive:
+          server_parameters:
+            {max_connection_idle: 11s, max_connection_age: 12s, max_connection_age_grace: 13s, time: 30s, timeout: 5s}
+          enforcement_policy: {min_time: 10s, permit_without_stream: true}
+      http:
+        endpoint: localhost:4318
+        max_request_body_size: 1048576
+        read_timeout: 0s
+        read_header_timeout: 1m
+        write_timeout: 20s
+        idle_timeout: 2m
+        compression_algorithms: ["", gzip, zstd]
+        traces_url_path: /otlp/traces
+        cors: {allowed_origins: ["https://*.example.com"], allowed_headers: [Example-Header], max_age: 7200}
+"#])
+    .unwrap();
+    let seconds = Duration::from_secs;
+    let limits = &config.grpc.limits;
+    assert_eq!((limits.body_bytes, limits.streams, limits.idle), (8 << 20, 16, seconds(11)));
+    assert_eq!((limits.age, limits.age_grace), (Some(seconds(12)), seconds(13)));
+    assert_eq!((limits.ping_interval, limits.ping_timeout), (seconds(30), seconds(5)));
+    let limits = &config.http.limits;
+    assert_eq!((limits.body_bytes, limits.body_time), (1 << 20, None));
+    assert_eq!((limits.head_time, limits.write_time, limits.idle), (seconds(60), seconds(20), seconds(120)));
+    assert!(limits.encodings.take(Encoding::Gzip) && !limits.encodings.take(Encoding::Deflate));
+    assert_eq!(config.http.paths.traces, "/otlp/traces");
+    assert_eq!(config.http.cors.allowed_origins, ["https://*.example.com"]);
+    assert_eq!(config.http.cors.max_age, Some(seconds(7200)));
+    let unavailable: Vec<_> = config.unavailable.iter().map(|key| key.rsplit('.').next().unwrap()).collect();
+    assert_eq!(unavailable, ["include_metadata", "enforcement_policy", "read_buffer_size"]);
+}
+
+#[test]
+fn what_a_receiver_block_cannot_mean_here_is_refused_with_what_to_write() {
+    let http = |line: &str| error(&format!("receivers:\n  otlp:\n    protocols:\n      http:\n        {line}\n"));
+    assert!(http("compression_algorithms: [gzip, snappy]").contains("'snappy' is not known here"));
+    assert!(http("logs_url_path: /v1/hooks").contains("two of them have the same path"));
+    assert!(http("logs_url_path: v1/logs").contains("is no path"));
+    assert!(http("cors: {allowed_origins: [app.example.com]}").contains("is no origin"));
+    assert!(http("read_header_timeout: 60").contains("is no duration"));
+}
+
+#[test]
+fn limits_are_counted_in_bytes_and_records() {
+    let config =
+        load(&["limits: {in_flight_mib: 32, attribute_value_length_limit: 64KiB, workspace: {records_per_second: 5}}"])
+            .unwrap();
+    assert_eq!(config.in_flight_bytes, Some(32 << 20));
+    assert_eq!(config.limits.record.value_bytes, 64 << 10);
+    assert_eq!(config.limits.quota.records_per_second, Some(5));
+    assert!(error("limits: {workspace: {in_flight_percent: 101}}").contains("from 1 to 100"));
 }

@@ -13,7 +13,7 @@ pub struct Wrong {
     pub help: Option<String>,
 }
 
-fn wrong(message: impl Into<String>, help: impl Into<String>) -> Wrong {
+pub fn wrong(message: impl Into<String>, help: impl Into<String>) -> Wrong {
     Wrong { message: message.into(), help: Some(help.into()) }
 }
 

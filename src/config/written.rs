@@ -31,14 +31,65 @@ sections! {
         extensions: Extensions,
         auth: Auth,
         service: Service,
+        limits: Limits,
         memory_limit_mib: Text,
         data_dir: Text,
     }
+    Limits {
+        in_flight_mib: Text,
+        record_size: Text,
+        attribute_value_length_limit: Text,
+        attribute_key_length_limit: Text,
+        attribute_count_limit: Text,
+        workspace: Quota,
+    }
+    Quota { in_flight_percent: Text, bytes_per_second: Text, records_per_second: Text }
     Receivers { otlp: Otlp, hooks: Hooks }
     Otlp { protocols: Protocols }
     Protocols { grpc: Grpc, http: Http }
-    Grpc { endpoint: Text, max_recv_msg_size_mib: Text, insecure: Text, tls: Tls }
-    Http { endpoint: Text, max_request_body_size: Text, insecure: Text, tls: Tls }
+    /// The collector's `configgrpc`, and `max_connections` and `insecure`.
+    Grpc {
+        endpoint: Text,
+        transport: Text,
+        insecure: Text,
+        max_recv_msg_size_mib: Text,
+        max_concurrent_streams: Text,
+        max_connections: Text,
+        read_buffer_size: Text,
+        write_buffer_size: Text,
+        keepalive: Keepalive,
+        include_metadata: Text,
+        tls: Tls,
+    }
+    Keepalive { server_parameters: ServerParameters, enforcement_policy: EnforcementPolicy }
+    ServerParameters {
+        max_connection_idle: Text,
+        max_connection_age: Text,
+        max_connection_age_grace: Text,
+        time: Text,
+        timeout: Text,
+    }
+    EnforcementPolicy { min_time: Text, permit_without_stream: Text }
+    /// The collector's `confighttp`, and `max_connections` and `insecure`.
+    Http {
+        endpoint: Text,
+        insecure: Text,
+        max_request_body_size: Text,
+        max_connections: Text,
+        read_timeout: Text,
+        read_header_timeout: Text,
+        write_timeout: Text,
+        idle_timeout: Text,
+        keep_alives_enabled: Text,
+        include_metadata: Text,
+        compression_algorithms: Vec<Text>,
+        logs_url_path: Text,
+        metrics_url_path: Text,
+        traces_url_path: Text,
+        cors: Cors,
+        tls: Tls,
+    }
+    Cors { allowed_origins: Vec<Text>, allowed_headers: Vec<Text>, max_age: Text }
     Tls { cert_file: Text, key_file: Text, client_ca_file: Text, min_version: Text, reload_interval: Text }
     Hooks {}
     Processors { redaction: Redaction, sessions: Sessions }

@@ -82,6 +82,20 @@ columns_of! {
 }
 
 impl Int {
+    /// The attribute that says that a record's value for this column makes no sense.
+    pub fn invalid(self) -> &'static str {
+        match self {
+            Int::CostUsd => "sessionlake.invalid.cost_usd",
+            Int::InputTokens => "sessionlake.invalid.input_tokens",
+            Int::OutputTokens => "sessionlake.invalid.output_tokens",
+            Int::CacheReadTokens => "sessionlake.invalid.cache_read_tokens",
+            Int::CacheCreationTokens => "sessionlake.invalid.cache_creation_tokens",
+            Int::DurationMs => "sessionlake.invalid.duration_ms",
+            Int::TtftMs => "sessionlake.invalid.ttft_ms",
+            Int::StartTime => "sessionlake.invalid.start_time",
+        }
+    }
+
     /// Whether a record may say that of itself. Beyond these bounds a number is nonsense, and one of them would spoil
     /// every sum and every beginning that is counted back from an end.
     pub fn is_plausible(self, value: i64) -> bool {

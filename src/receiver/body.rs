@@ -14,6 +14,7 @@ use super::config::Limits;
 use super::encoding::{Encoding, Held};
 use super::intake::Intake;
 use super::refusal::Refusal;
+use crate::auth::Caller;
 
 /// How long a refused body is read on, so that the client gets to the reply.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
@@ -22,7 +23,8 @@ const DISCARD_TIME: Duration = Duration::from_secs(5);
 pub struct Reader {
     body: Body,
     read: BytesMut,
-    permit: Permit,
+    /// `None`: nothing may be read but to throw it away.
+    permit: Option<Permit>,
     limits: Limits,
     /// Most bytes that this body may have.
     limit: usize,
@@ -35,9 +37,14 @@ pub struct Reader {
 
 impl Reader {
     /// A reader for a body of at most `limit` bytes.
-    pub fn new(headers: &HeaderMap, body: Body, permit: Permit, limits: Limits, limit: usize) -> Reader {
+    pub fn new(headers: &HeaderMap, body: Body, limits: Limits, limit: usize) -> Reader {
         let waits = headers.contains_key(EXPECT);
-        Reader { body, read: BytesMut::new(), permit, limits, limit, started: Instant::now(), waits, done: false }
+        Reader { body, read: BytesMut::new(), permit: None, limits, limit, started: Instant::now(), waits, done: false }
+    }
+
+    /// What is read from now on counts against this permit.
+    pub fn count_against(&mut self, permit: Permit) {
+        self.permit = Some(permit);
     }
 
     /// Reads until at least `bytes` are there; fewer when the body ends before. What was read so far.
@@ -56,8 +63,7 @@ impl Reader {
         while !self.done {
             self.step().await?;
         }
-        let nothing = self.permit.another();
-        let permit = std::mem::replace(&mut self.permit, nothing);
+        let permit = self.permit.take().ok_or(Refusal::Busy)?;
         Ok(Held { bytes: self.read.split().freeze(), permit })
     }
 
@@ -67,7 +73,7 @@ impl Reader {
         if length > self.limit {
             return Err(Refusal::TooLarge { limit: self.limit });
         }
-        self.permit.cover(length)?;
+        self.permit.as_mut().ok_or(Refusal::Busy)?.cover(length)?;
         if self.read.is_empty() {
             // A body of one frame, which most are, is not copied.
             self.read = BytesMut::from(data);
@@ -79,7 +85,8 @@ impl Reader {
 
     fn deadline(&self) -> Instant {
         let earned = Duration::from_secs((self.read.len() / self.limits.body_rate.max(1)) as u64);
-        self.started + self.limits.body_grace + earned
+        let time = self.limits.body_grace + earned;
+        self.started + self.limits.body_time.map_or(time, |most| most.min(time))
     }
 
     async fn frame(&mut self, deadline: Instant) -> Result<Option<Bytes>, Refusal> {
@@ -117,8 +124,14 @@ impl Reader {
 }
 
 /// Reads the body of an HTTP request and undoes its content encoding.
-pub async fn receive(intake: &Intake, headers: &HeaderMap, reader: &mut Reader) -> Result<Held, Refusal> {
-    let encoding = Encoding::of(headers.get_all(CONTENT_ENCODING))?;
+pub async fn receive(
+    intake: &Intake,
+    caller: &Caller,
+    headers: &HeaderMap,
+    reader: &mut Reader,
+) -> Result<Held, Refusal> {
+    reader.count_against(intake.permit(caller)?);
+    let encoding = Encoding::of(headers.get_all(CONTENT_ENCODING), reader.limits.encodings)?;
     let held = reader.finish().await?;
     decode(intake, encoding, held, reader.limits.body_bytes).await
 }

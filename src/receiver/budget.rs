@@ -1,6 +1,8 @@
-//! The bytes that all requests together may hold in memory, from the first byte read until they are durable.
+//! The bytes that requests may hold in memory, from the first byte read until they are durable: all together, and those
+//! of one workspace.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -13,8 +15,14 @@ pub struct Budget {
     total_kib: u32,
 }
 
-/// A share of the budget; travels with the bytes it stands for, and goes back when dropped.
+/// A share of one or two budgets; travels with the bytes it stands for, and goes back when dropped.
 pub struct Permit {
+    all: Part,
+    workspace: Option<Part>,
+}
+
+/// What a permit holds of one budget.
+struct Part {
     budget: Budget,
     held: Option<OwnedSemaphorePermit>,
 }
@@ -26,9 +34,22 @@ impl Budget {
         Budget { free: Arc::new(Semaphore::new(total_kib as usize)), total_kib }
     }
 
+    /// A budget of that many hundredths of this one, for a workspace.
+    #[must_use]
+    pub fn share(&self, percent: u32) -> Budget {
+        let total_kib = (u64::from(self.total_kib) * u64::from(percent) / 100) as u32;
+        Budget { free: Arc::new(Semaphore::new(total_kib as usize)), total_kib }
+    }
+
     /// A permit for nothing yet.
     pub fn permit(&self) -> Permit {
-        Permit { budget: self.clone(), held: None }
+        Permit { all: Part { budget: self.clone(), held: None }, workspace: None }
+    }
+
+    /// A permit for nothing yet, of this budget and of a workspace's.
+    pub fn permit_within(&self, workspace: &Budget) -> Permit {
+        let workspace = Some(Part { budget: workspace.clone(), held: None });
+        Permit { workspace, ..self.permit() }
     }
 
     /// What is free now, bytes.
@@ -41,6 +62,29 @@ impl Permit {
     /// Grows the permit until it covers `bytes`. Never waits: requests that each hold a part and wait for more would
     /// block each other, and the client knows how to come back.
     pub fn cover(&mut self, bytes: usize) -> Result<(), Refusal> {
+        if let Some(workspace) = &mut self.workspace {
+            workspace.cover(bytes, || Refusal::Quota { after: RETRY })?;
+        }
+        self.all.cover(bytes, || Refusal::Busy)
+    }
+
+    /// What it covers, bytes.
+    pub fn bytes(&self) -> usize {
+        self.all.held.as_ref().map_or(0, |permit| permit.num_permits()) << 10
+    }
+
+    /// A permit for nothing yet, of the same budgets.
+    pub fn another(&self) -> Permit {
+        let nothing = |part: &Part| Part { budget: part.budget.clone(), held: None };
+        Permit { all: nothing(&self.all), workspace: self.workspace.as_ref().map(nothing) }
+    }
+}
+
+/// Bytes in flight are durable, and so free again, within milliseconds; the least that a client can be told is a second.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Part {
+    fn cover(&mut self, bytes: usize, refusal: impl FnOnce() -> Refusal) -> Result<(), Refusal> {
         let wanted = kib(bytes);
         if wanted > self.budget.total_kib {
             return Err(Refusal::TooLarge { limit: (self.budget.total_kib as usize) << 10 });
@@ -49,22 +93,12 @@ impl Permit {
         if wanted <= held {
             return Ok(());
         }
-        let more = Arc::clone(&self.budget.free).try_acquire_many_owned(wanted - held).map_err(|_| Refusal::Busy)?;
+        let more = Arc::clone(&self.budget.free).try_acquire_many_owned(wanted - held).map_err(|_| refusal())?;
         match &mut self.held {
             Some(permit) => permit.merge(more),
             None => self.held = Some(more),
         }
         Ok(())
-    }
-
-    /// What it covers, bytes.
-    pub fn bytes(&self) -> usize {
-        self.held.as_ref().map_or(0, |permit| permit.num_permits()) << 10
-    }
-
-    /// A permit for nothing yet, of the same budget.
-    pub fn another(&self) -> Permit {
-        self.budget.permit()
     }
 }
 
@@ -95,5 +129,22 @@ mod tests {
     fn what_can_never_fit_is_too_large_and_not_busy() {
         let budget = Budget::new(10 << 10);
         assert!(matches!(budget.permit().cover((10 << 10) + 1), Err(Refusal::TooLarge { limit: 10_240 })));
+    }
+
+    #[test]
+    fn a_workspace_has_a_share_and_leaves_the_rest_to_others() {
+        let budget = Budget::new(10 << 10);
+        let (one, two) = (budget.share(60), budget.share(60));
+        let mut first = budget.permit_within(&one);
+        first.cover(6 << 10).unwrap();
+        assert!(matches!(first.another().cover(1 << 10), Err(Refusal::Quota { .. })));
+        let mut second = budget.permit_within(&two);
+        second.cover(4 << 10).unwrap();
+        assert!(matches!(second.another().cover(1 << 10), Err(Refusal::Busy)));
+        assert!(matches!(second.another().cover(7 << 10), Err(Refusal::TooLarge { limit: 6144 })));
+        drop(first);
+        second.cover(6 << 10).unwrap();
+        drop(second);
+        assert_eq!((budget.free_bytes(), one.free_bytes(), two.free_bytes()), (10 << 10, 6 << 10, 6 << 10));
     }
 }

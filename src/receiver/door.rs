@@ -64,8 +64,7 @@ impl Guard {
         if media_type.starts_with("application/grpc") {
             return replies::refuse_grpc(refusal);
         }
-        let permit = self.intake.budget().permit();
-        Reader::new(&parts.headers, body, permit, self.limits, DISCARD_BYTES).discard().await;
+        Reader::new(&parts.headers, body, self.limits, DISCARD_BYTES).discard().await;
         match media_type.as_str() {
             "application/x-protobuf" => replies::refuse_http(refusal, Format::Protobuf),
             "application/json" | "application/x-ndjson" | "application/jsonl" => {

@@ -18,6 +18,36 @@ pub enum Encoding {
     Deflate,
 }
 
+impl Encoding {
+    /// The names of the collector's `compression_algorithms`, in which the empty one is no encoding.
+    pub const NAMES: [(&str, Encoding); 6] = [
+        ("", Encoding::Identity),
+        ("none", Encoding::Identity),
+        ("gzip", Encoding::Gzip),
+        ("zstd", Encoding::Zstd),
+        ("deflate", Encoding::Deflate),
+        ("zlib", Encoding::Deflate),
+    ];
+}
+
+/// The encodings that a listener takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encodings(u8);
+
+impl Encodings {
+    pub const ALL: Encodings = Encodings(u8::MAX);
+    pub const NONE: Encodings = Encodings(0);
+
+    #[must_use]
+    pub fn with(self, encoding: Encoding) -> Encodings {
+        Encodings(self.0 | 1 << encoding as u8)
+    }
+
+    pub fn take(self, encoding: Encoding) -> bool {
+        self.0 & (1 << encoding as u8) != 0
+    }
+}
+
 /// Bytes with the permit that they count against.
 pub struct Held {
     pub bytes: Bytes,
@@ -32,19 +62,21 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 
 impl Encoding {
     /// Reads `content-encoding` or `grpc-encoding`; several header lines count as a list.
-    pub fn of<'a>(values: impl IntoIterator<Item = &'a HeaderValue>) -> Result<Encoding, Refusal> {
+    pub fn of<'a>(values: impl IntoIterator<Item = &'a HeaderValue>, taken: Encodings) -> Result<Encoding, Refusal> {
         let mut values = values.into_iter();
         let Some(value) = values.next() else { return Ok(Encoding::Identity) };
         if values.next().is_some() {
             return Err(Refusal::Encoding);
         }
-        match value.to_str().unwrap_or("?").trim().to_ascii_lowercase().as_str() {
-            "" | "identity" | "none" => Ok(Encoding::Identity),
-            "gzip" | "x-gzip" => Ok(Encoding::Gzip),
-            "zstd" => Ok(Encoding::Zstd),
-            "deflate" | "zlib" => Ok(Encoding::Deflate),
-            _ => Err(Refusal::Encoding),
-        }
+        let name = value.to_str().unwrap_or("?").trim().to_ascii_lowercase();
+        let encoding = match name.as_str() {
+            "" | "identity" | "none" => return Ok(Encoding::Identity),
+            "gzip" | "x-gzip" => Encoding::Gzip,
+            "zstd" => Encoding::Zstd,
+            "deflate" | "zlib" => Encoding::Deflate,
+            _ => return Err(Refusal::Encoding),
+        };
+        if taken.take(encoding) { Ok(encoding) } else { Err(Refusal::Encoding) }
     }
 
     fn name(self) -> &'static str {
@@ -185,7 +217,7 @@ mod tests {
     fn one_known_encoding_at_most() {
         let of = |values: &[&'static str]| {
             let values: Vec<HeaderValue> = values.iter().map(|v| HeaderValue::from_static(v)).collect();
-            Encoding::of(&values)
+            Encoding::of(&values, Encodings::ALL)
         };
         assert_eq!(of(&[]).unwrap(), Encoding::Identity);
         assert_eq!(of(&["Identity"]).unwrap(), Encoding::Identity);

@@ -41,7 +41,7 @@ async fn hooks(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let mut reader = Reader::new(&parts.headers, body, intake.budget().permit(), limits, limits.body_bytes);
+    let mut reader = Reader::new(&parts.headers, body, limits, limits.body_bytes);
     let shape = match media_type(&parts.headers).as_str() {
         "application/json" => Shape::Hook,
         "application/x-ndjson" | "application/jsonl" => Shape::Lines,
@@ -50,7 +50,7 @@ async fn hooks(
             return replies::refuse_text(&Refusal::MediaType { expected: EXPECTED });
         }
     };
-    match receive(&intake, &parts.headers, &mut reader).await {
+    match receive(&intake, &caller, &parts.headers, &mut reader).await {
         Ok(held) => match take(&intake, caller, shape, held).await {
             Ok(rejected) => accepted(&rejected),
             Err(refusal) => replies::refuse_http(&refusal, Format::Json),

@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::budget::{Budget, Permit};
 use super::claims;
 use super::encoding::Held;
+use super::quota::{QuotaOptions, Quotas};
 use super::refusal::Refusal;
 use crate::auth::Caller;
 use crate::clock::Clock;
 use crate::journal::{AppendError, Journal};
 use crate::model::Signal;
 use crate::model::otlp::extent::Extent;
-use crate::redaction::{Delivery, RedactedBatch, Redactor};
+use crate::model::otlp::wire::WireError;
+use crate::redaction::{Cuts, Delivery, RecordLimits, RedactedBatch, Redactor};
 use crate::telemetry::metrics::Claim;
 use crate::telemetry::{Metrics, Transport};
 
@@ -26,8 +29,16 @@ pub struct Intake {
     journal: Journal,
     clock: Clock,
     metrics: Metrics,
-    budget: Budget,
+    quotas: Quotas,
+    limits: RecordLimits,
     workers: Workers,
+}
+
+/// What a request may hold, and a workspace may send.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IntakeLimits {
+    pub record: RecordLimits,
+    pub quota: QuotaOptions,
 }
 
 /// What was done with an accepted request.
@@ -48,12 +59,21 @@ pub struct PartialSuccess {
 
 impl Intake {
     /// `budget` is shared by all listeners.
-    pub fn new(redactor: Redactor, journal: Journal, clock: Clock, metrics: Metrics, budget: Budget) -> Intake {
-        Intake { redactor, journal, clock, metrics, budget, workers: Workers::new() }
+    pub fn new(
+        redactor: Redactor,
+        journal: Journal,
+        clock: Clock,
+        metrics: Metrics,
+        budget: Budget,
+        limits: IntakeLimits,
+    ) -> Intake {
+        let quotas = Quotas::new(budget, limits.quota);
+        Intake { redactor, journal, clock, metrics, quotas, limits: limits.record, workers: Workers::new() }
     }
 
-    pub fn budget(&self) -> &Budget {
-        &self.budget
+    /// A permit for the bytes of a request that is about to be read.
+    pub fn permit(&self, caller: &Caller) -> Result<Permit, Refusal> {
+        self.quotas.permit(&caller.workspace, Instant::now())
     }
 
     pub fn metrics(&self) -> &Metrics {
@@ -72,31 +92,34 @@ impl Intake {
         transport: Transport,
         request: Held,
     ) -> Result<Accepted, Refusal> {
+        let workspace = caller.workspace.clone();
         let Held { bytes, mut permit } = request;
-        if claims::in_otlp(&bytes, &caller.workspace) {
+        if claims::in_otlp(&bytes, &workspace) {
             self.metrics.claims(Claim::Payload).add(1);
         }
-        let (redactor, delivery) = (self.redactor.clone(), self.delivery(caller));
-        let wire_bytes = permit.bytes();
+        let (redactor, delivery, limits) = (self.redactor.clone(), self.delivery(caller), self.limits);
+        let (request_bytes, held_bytes) = (bytes.len() as u64, permit.bytes());
         let job = move || {
             permit.cover(Extent::of(signal, &bytes).memory(bytes.len()))?;
-            Ok::<_, Refusal>((redactor.redact_otlp(delivery, signal, bytes)?, permit))
+            let mut redacted = redactor.redact_otlp(delivery, signal, bytes)?;
+            let (batch, cuts) = redacted.batch.take().map(|batch| batch.within(&limits)).unzip();
+            redacted.batch = batch;
+            Ok::<_, Refusal>((redacted, cuts.unwrap_or_default(), permit))
         };
-        let (redacted, permit) = self.workers.run(wire_bytes, job).await??;
+        let (redacted, cuts, permit) = self.workers.run(held_bytes, job).await??;
         for (rule, hits) in &redacted.hits {
             self.metrics.redactions.add(rule, *hits);
         }
-        if let Some(batch) = redacted.batch {
-            self.keep(transport, redacted.records, batch, permit).await?;
+        let (rejected, fault) = redacted.rejected.unzip();
+        let rejected = rejected.unwrap_or(0);
+        self.metrics.records(signal, transport).refused.add(rejected);
+        self.quotas.spend(&workspace, request_bytes, redacted.records + rejected, Instant::now());
+        match (redacted.batch, fault) {
+            (Some(batch), _) => self.keep(transport, redacted.records, batch, permit).await?,
+            (None, Some(fault)) => return Err(Refusal::Rejected { count: rejected, fault }),
+            (None, None) => {}
         }
-        let partial = redacted.rejected.map(|(rejected, fault)| {
-            self.metrics.records(signal, transport).refused.add(rejected);
-            PartialSuccess {
-                rejected,
-                message: format!("{rejected} records were rejected, the first because: {fault}"),
-            }
-        });
-        Ok(Accepted { records: redacted.records, partial })
+        Ok(Accepted { records: redacted.records, partial: partial(rejected, fault, cuts) })
     }
 
     /// Takes hook envelopes. Durable when it returns `Ok`. `refused` lines of the same request are counted beside them.
@@ -115,13 +138,15 @@ impl Intake {
             self.metrics.claims(Claim::Payload).add(1);
         }
         let records = envelopes.len() as u64;
+        self.quotas.spend(&caller.workspace, permit.bytes() as u64, records, Instant::now());
         let (redactor, delivery) = (self.redactor.clone(), self.delivery(caller));
         let batch = self.workers.run(permit.bytes(), move || redactor.redact_hooks(delivery, envelopes)).await?;
         for (rule, hits) in batch.batch().envelope.hits.iter().flat_map(|record| &record.redactions) {
             self.metrics.redactions.add(rule, u64::from(*hits));
         }
+        let (batch, cuts) = batch.within(&self.limits);
         self.keep(Transport::Http, records, batch, permit).await?;
-        Ok(Accepted { records, partial: None })
+        Ok(Accepted { records, partial: partial(0, None, cuts) })
     }
 
     fn delivery(&self, caller: Caller) -> Delivery {
@@ -159,6 +184,21 @@ impl Intake {
         appending.await.map_err(|_| Refusal::Panicked)??;
         Ok(())
     }
+}
+
+/// What the client is told beside "accepted"; `None`: everything was taken as it is.
+fn partial(rejected: u64, fault: Option<WireError>, cuts: Cuts) -> Option<PartialSuccess> {
+    let mut said = Vec::new();
+    if let Some(fault) = fault {
+        said.push(format!("{rejected} records were rejected, the first because: {fault}"));
+    }
+    if cuts.values > 0 {
+        said.push(format!("{} values were cut: they or their records were too long", cuts.values));
+    }
+    if cuts.attributes > 0 {
+        said.push(format!("{} attributes were left out: too many, or their keys were too long", cuts.attributes));
+    }
+    (!said.is_empty()).then(|| PartialSuccess { rejected, message: said.join("; ") })
 }
 
 /// Does CPU work: a little where it stands, much on threads of its own, so that small requests never wait for large

@@ -1,5 +1,7 @@
 //! Why a request was not taken. One fact each; what the client is told about it stands in [`super::replies`].
 
+use std::time::Duration;
+
 use crate::auth::Denied;
 use crate::journal::AppendError;
 use crate::model::otlp::wire::WireError;
@@ -30,12 +32,22 @@ pub enum Refusal {
     TooLarge { limit: usize },
     #[error("too many bytes are in flight")]
     Busy,
+    #[error("the workspace has sent more than its quota")]
+    Quota { after: Duration },
+    #[error("none of the {count} records can be taken, the first because: {fault}")]
+    Rejected { count: u64, fault: WireError },
     #[error("body arrived too slowly")]
     TooSlow,
     #[error("body ended early")]
     Cut,
     #[error("no such service or method")]
     UnknownMethod,
+    #[error(
+        "no such path: OTLP is taken on /v1/logs, /v1/metrics and /v1/traces unless configured otherwise, hooks on /v1/hooks"
+    )]
+    UnknownPath,
+    #[error("requests here are POST")]
+    HttpMethod,
     #[error(transparent)]
     Journal(#[from] AppendError),
     /// A fault of ours that this request provokes; its message could quote content, so it is not kept.

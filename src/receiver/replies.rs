@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tonic::Code;
 
+use super::media_type;
 use super::refusal::{BadLines, Refusal};
 use crate::auth::Denied;
 use crate::journal::AppendError;
@@ -25,6 +26,15 @@ pub enum Format {
 }
 
 impl Format {
+    /// By a request's content type; `None`: neither.
+    pub fn of(headers: &HeaderMap) -> Option<Format> {
+        match media_type(headers).as_str() {
+            "application/x-protobuf" => Some(Format::Protobuf),
+            "application/json" => Some(Format::Json),
+            _ => None,
+        }
+    }
+
     pub fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Format::Protobuf => "application/x-protobuf",
@@ -64,9 +74,13 @@ pub fn answer(refusal: &Refusal) -> Answer {
         Refusal::Lines(_) => refused(StatusCode::BAD_REQUEST, Code::InvalidArgument),
         Refusal::TooLarge { .. } => refused(StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted),
         Refusal::Busy => later(1),
+        Refusal::Quota { after } => Answer { http: StatusCode::TOO_MANY_REQUESTS, retry: Some(*after), ..later(1) },
+        Refusal::Rejected { .. } => refused(StatusCode::BAD_REQUEST, Code::InvalidArgument),
         Refusal::TooSlow => refused(StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded),
         Refusal::Cut => refused(StatusCode::BAD_REQUEST, Code::Cancelled),
         Refusal::UnknownMethod => refused(StatusCode::NOT_FOUND, Code::Unimplemented),
+        Refusal::UnknownPath => refused(StatusCode::NOT_FOUND, Code::Unimplemented),
+        Refusal::HttpMethod => refused(StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented),
         Refusal::Journal(AppendError::Full { .. }) => later(10),
         Refusal::Journal(AppendError::TooLarge(_)) => refused(StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted),
         Refusal::Journal(AppendError::Failed(_)) => later(5),
@@ -114,6 +128,20 @@ pub fn refuse_text(refusal: &Refusal) -> Response {
     let answer = answer(refusal);
     let text = (answer.http, [(CONTENT_TYPE, "text/plain; charset=utf-8")], refusal.to_string()).into_response();
     with_advice(text, answer)
+}
+
+/// The reply to a request for a path that there is not.
+pub async fn not_found(headers: HeaderMap) -> Response {
+    refuse(&Refusal::UnknownPath, Format::of(&headers))
+}
+
+/// The reply to a request with a method other than those that the path has, which `Allow` names.
+pub async fn method_not_allowed(headers: HeaderMap) -> Response {
+    refuse(&Refusal::HttpMethod, Format::of(&headers))
+}
+
+fn refuse(refusal: &Refusal, format: Option<Format>) -> Response {
+    format.map_or_else(|| refuse_text(refusal), |format| refuse_http(refusal, format))
 }
 
 /// The reply to a refused gRPC request: headers only, details in `grpc-status-details-bin`.

@@ -1,26 +1,23 @@
-//! Listeners and connections: accepting, bounds in time and number, and the drain at the end.
+//! Listeners: accepting, places for connections, and the drain at the end.
 
-use std::convert::Infallible;
+use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use hyper::body::Incoming;
-use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
+use super::activity::Activity;
 use super::config::Limits;
+use super::connection::Connection;
 use crate::tls::Tls;
 
 /// What a listener speaks.
@@ -59,24 +56,25 @@ pub struct Peer(pub SocketAddr);
 pub async fn serve(port: Port, router: Router, limits: Limits, shutdown: impl Future<Output = ()>, drain: Duration) {
     let Port { listener, protocol, tls } = port;
     let (stop, stopped) = watch::channel(false);
-    let slots = Arc::new(Semaphore::new(limits.connections));
+    let places = Arc::new(Places::new(limits.connections));
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
-        let (stream, peer, slot) = tokio::select! {
+        let (stream, peer, place) = tokio::select! {
             biased;
             () = &mut shutdown => break,
-            accepted = accept(&listener, &slots) => accepted,
+            accepted = accept(&listener, &places) => accepted,
         };
         while connections.try_join_next().is_some() {}
         let (router, tls, stopped) = (router.clone(), tls.clone(), stopped.clone());
         connections.spawn(async move {
-            let _slot = slot;
-            let connection = Connection { peer, router, protocol, limits, stopped };
+            let (activity, number) = (place.activity.clone(), place.number);
+            let connection = Connection { peer, router, protocol, limits, activity, number, stopped };
             match tls {
                 None => connection.serve(stream).await,
                 Some(tls) => connection.shake_hands(stream, &tls).await,
             }
+            drop(place);
         });
     }
     drop(listener);
@@ -88,21 +86,21 @@ pub async fn serve(port: Port, router: Router, limits: Limits, shutdown: impl Fu
     }
 }
 
-/// The next connection, as soon as there is room for it.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, Peer, Option<OwnedSemaphorePermit>) {
-    let slot = Arc::clone(slots).acquire_owned().await.ok();
+/// The next connection, and its place.
+async fn accept(listener: &TcpListener, places: &Arc<Places>) -> (TcpStream, Peer, Place) {
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
                 // Without it, a reply waits up to 40 ms for the client's delayed acknowledgement.
                 let _ = stream.set_nodelay(true);
-                return (stream, Peer(address), slot);
+                return (stream, Peer(address), places.take().await);
             }
             Err(error) if is_about_the_peer(&error) => {}
             Err(error) => {
                 // Out of file descriptors, most likely; trying again at once would only burn the CPU.
-                tracing::warn!(%error, "cannot accept connections");
-                sleep(Duration::from_millis(500)).await;
+                let evicted = places.evict_idlest();
+                tracing::warn!(%error, evicted, "cannot accept connections");
+                sleep(Duration::from_millis(100)).await;
             }
         }
     }
@@ -113,131 +111,62 @@ fn is_about_the_peer(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-fn builder(protocol: Protocol, limits: Limits) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    if protocol == Protocol::Grpc {
-        builder = builder.http2_only();
+/// How long a connection that waits for a place waits until the next idle one is looked for: where all are busy, one
+/// may have become idle since.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// The places for a listener's connections.
+struct Places {
+    free: Arc<Semaphore>,
+    taken: Mutex<HashMap<u64, Activity>>,
+    next: AtomicU64,
+}
+
+/// A connection's place; free again when dropped.
+struct Place {
+    number: u64,
+    activity: Activity,
+    places: Arc<Places>,
+    _slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Places {
+    fn new(count: usize) -> Places {
+        Places { free: Arc::new(Semaphore::new(count)), taken: Mutex::default(), next: AtomicU64::new(0) }
     }
-    // Hyper starts this timer when a kept-alive connection falls idle, not when the next head begins.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.idle).max_buf_size(64 << 10);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(256)
-        .max_header_list_size(64 << 10)
-        .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(4 << 20)
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(20));
-    builder
-}
 
-/// An accepted connection.
-struct Connection {
-    peer: Peer,
-    router: Router,
-    protocol: Protocol,
-    limits: Limits,
-    stopped: watch::Receiver<bool>,
-}
-
-impl Connection {
-    /// A client that does not finish its handshake in the time of a first request, or that fails in it, is gone.
-    async fn shake_hands(mut self, stream: TcpStream, tls: &Tls) {
-        let accepting = timeout(self.limits.first_request, tls.acceptor().accept(stream));
-        let accepted = tokio::select! {
-            accepted = accepting => accepted,
-            _ = self.stopped.wait_for(|stopped| *stopped) => return,
+    /// A place; when there is none, the one of the connection that is idle for the longest time, as soon as one is.
+    async fn take(self: &Arc<Places>) -> Place {
+        let free = || Arc::clone(&self.free).acquire_owned();
+        let slot = loop {
+            if let Ok(slot) = Arc::clone(&self.free).try_acquire_owned() {
+                break Some(slot);
+            }
+            self.evict_idlest();
+            if let Ok(slot) = timeout(LOOK_AGAIN, free()).await {
+                break slot.ok();
+            }
         };
-        match accepted {
-            Ok(Ok(stream)) => self.serve(stream).await,
-            // Who is refused (an old version, no certificate, plain text) is the peer's business.
-            Ok(Err(error)) => tracing::debug!(peer = %self.peer.0, %error, "TLS handshake failed"),
-            Err(_) => tracing::debug!(peer = %self.peer.0, "TLS handshake took too long"),
-        }
+        let (number, activity) = (self.next.fetch_add(1, Ordering::Relaxed), Activity::new());
+        self.taken().insert(number, activity.clone());
+        Place { number, activity, places: Arc::clone(self), _slot: slot }
     }
 
-    async fn serve(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let (activity, peer) = (Activity::new(), self.peer);
-        let router = TowerToHyperService::new(self.router);
-        let service = service_fn(|mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            let running = activity.enter();
-            let response = router.call(request);
-            async move {
-                let response = response.await;
-                drop(running);
-                response.map_err(|never: Infallible| never)
-            }
-        });
-        let builder = builder(self.protocol, self.limits);
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        // How a connection ends is the peer's business: broken ones are no event of ours.
-        tokio::select! {
-            _ = connection.as_mut() => return,
-            _ = self.stopped.wait_for(|stopped| *stopped) => {}
-            () = activity.expired(self.limits) => {}
-        }
-        connection.as_mut().graceful_shutdown();
-        if *self.stopped.borrow() {
-            let _ = connection.await;
-        } else {
-            let _ = timeout(Duration::from_secs(1), connection).await;
-        }
+    /// Closes the connection that is idle for the longest time. Whether there was one.
+    fn evict_idlest(&self) -> bool {
+        let taken = self.taken();
+        let idle = taken.values().filter_map(|activity| Some((activity.idle_since()?, activity)));
+        let idlest = idle.min_by_key(|(since, _)| *since);
+        idlest.inspect(|(_, activity)| activity.evict()).is_some()
+    }
+
+    fn taken(&self) -> MutexGuard<'_, HashMap<u64, Activity>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a connection is doing, to tell an idle one.
-#[derive(Clone)]
-struct Activity(Arc<Mutex<Doing>>);
-
-struct Doing {
-    running: usize,
-    served: bool,
-    idle_since: Instant,
-}
-
-/// One request; it ends when this is dropped.
-struct Running(Activity);
-
-impl Activity {
-    fn new() -> Activity {
-        Activity(Arc::new(Mutex::new(Doing { running: 0, served: false, idle_since: Instant::now() })))
-    }
-
-    fn enter(&self) -> Running {
-        self.change(|doing| {
-            doing.running += 1;
-            doing.served = true;
-        });
-        Running(self.clone())
-    }
-
-    fn change<T>(&self, change: impl FnOnce(&mut Doing) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Ends when the connection had no request for too long.
-    async fn expired(&self, limits: Limits) {
-        loop {
-            let deadline = self.change(|doing| match doing {
-                Doing { running: 0, served: false, .. } => doing.idle_since + limits.first_request,
-                Doing { running: 0, served: true, .. } => doing.idle_since + limits.idle,
-                Doing { running: _, .. } => Instant::now() + limits.idle,
-            });
-            if deadline <= Instant::now() {
-                return;
-            }
-            sleep_until(deadline).await;
-        }
-    }
-}
-
-impl Drop for Running {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.change(|doing| {
-            doing.running -= 1;
-            doing.idle_since = Instant::now();
-        });
+        self.places.taken().remove(&self.number);
     }
 }

@@ -23,8 +23,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::budget::Budget;
-use super::config::Limits;
-use super::{Intake, Port, Protocol, door, http_router, otlp, serve};
+use super::config::{Cors, Limits, Paths};
+use super::{Intake, IntakeLimits, Port, Protocol, QuotaOptions, door, http_router, otlp, serve};
 use crate::auth::Door;
 use crate::clock::Clock;
 use crate::journal::{Journal, JournalOptions, Reader};
@@ -67,13 +67,27 @@ pub struct Options {
     pub journal: JournalOptions,
     pub drain: Duration,
     pub door: Door,
+    pub paths: Paths,
+    pub cors: Cors,
+    pub intake: IntakeLimits,
 }
 
 impl Default for Options {
     fn default() -> Options {
         let limits = Limits { body_bytes: 1 << 20, ..Limits::default() };
         let drain = Duration::from_secs(20);
-        Options { limits, budget_bytes: 16 << 20, journal: JournalOptions::default(), drain, door: Door::open() }
+        // One workspace may use all of the small budget.
+        let quota = QuotaOptions { in_flight_percent: 100, ..QuotaOptions::default() };
+        Options {
+            limits,
+            budget_bytes: 16 << 20,
+            journal: JournalOptions::default(),
+            drain,
+            door: Door::open(),
+            paths: Paths::default(),
+            cors: Cors::default(),
+            intake: IntakeLimits { quota, ..IntakeLimits::default() },
+        }
     }
 }
 
@@ -90,10 +104,10 @@ impl Server {
         let budget = Budget::new(options.budget_bytes);
         let redactor = Redactor::builtin(LakeKey::new([7; 32]));
         let clock = Clock::from_fn(|| 1_700_000_000_000_000);
-        let intake = Intake::new(redactor, journal.clone(), clock, metrics.clone(), budget.clone());
+        let intake = Intake::new(redactor, journal.clone(), clock, metrics.clone(), budget.clone(), options.intake);
         let (stop, stopped) = watch::channel(false);
         let routers = [
-            (http_router(intake.clone(), options.limits), Protocol::Http),
+            (http_router(intake.clone(), options.limits, &options.paths, &options.cors), Protocol::Http),
             (otlp::grpc::router(intake.clone(), options.limits), Protocol::Grpc),
         ];
         let (mut addresses, mut tasks) = (Vec::new(), Vec::new());

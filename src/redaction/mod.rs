@@ -14,6 +14,7 @@ mod engine;
 mod hooks;
 mod ids;
 mod json;
+mod limits;
 mod names;
 mod otlp;
 mod pairs;
@@ -30,6 +31,7 @@ use crate::model::otlp::schema::{self, Message};
 use crate::model::otlp::wire::WireError;
 use crate::model::{LakeKey, Workspace};
 use engine::Engine;
+pub use limits::{Cuts, RecordLimits};
 use texts::{Tally, Texts};
 
 /// Part of the policy's hash: rises when the same rules come to mean something else.

@@ -2,7 +2,7 @@
 
 use super::json::AttributesJson;
 use super::otlp::{fill_columns, fill_sender, hex_id, integer, is_cut, session, table};
-use super::{Context, NormaliseError, micros, rfc3339};
+use super::{Context, INVALID_TIME, NormaliseError, micros, rfc3339};
 use crate::enrich::mapping::Table;
 use crate::model::otlp::identity::record_identity;
 use crate::model::otlp::schema::LOG_RECORD;
@@ -31,7 +31,11 @@ fn fact(context: &Context<'_>, place: &Place<'_, '_>, record: &LogRecord<'_>) ->
     fact.sequence = take_integer(&mut rest, "event.sequence");
     rest.retain(|a| !(a.key == "event.name" && a.value == AnyValue::Str(name)));
     let clock = micros(record.time_unix_nano).or_else(|| micros(record.observed_time_unix_nano));
-    fact.time = clock.or_else(|| timestamp.and_then(rfc3339)).unwrap_or(fact.received_at);
+    let clock = clock.or_else(|| timestamp.and_then(rfc3339));
+    fact.time = clock.unwrap_or(fact.received_at);
+    if clock.is_none() {
+        rest.push(KeyValue { key: INVALID_TIME, value: AnyValue::Bool(true) });
+    }
     fill_sender(&mut fact.columns, place, &record.attributes);
     finish(&mut fact, table, &rest);
 

@@ -3,7 +3,7 @@
 use super::json::AttributesJson;
 use super::logs::scope;
 use super::otlp::{fill_sender, session, table};
-use super::{Context, NormaliseError, micros};
+use super::{Context, INVALID_TIME, NormaliseError, micros};
 use crate::enrich::mapping::Table;
 use crate::model::otlp::identity::record_identity;
 use crate::model::otlp::view::{self, KeyValue, Metric, MetricKind, Place, Point};
@@ -22,7 +22,7 @@ fn fact(context: &Context<'_>, place: &Place<'_, '_>, metric: &Metric<'_>, point
     fact.time = micros(point.time_unix_nano).unwrap_or(fact.received_at);
     let columns = &mut fact.columns;
     columns.start_time = micros(point.start_time_unix_nano);
-    columns.metric_value = point.value;
+    columns.metric_value = point.value.filter(|value| value.is_finite());
     columns.metric_unit = Some(metric.unit.to_owned()).filter(|unit| !unit.is_empty());
     columns.temporality = match metric.temporality {
         1 => Some("delta".to_owned()),
@@ -62,6 +62,12 @@ fn attributes(table: &Table, metric: &Metric<'_>, point: &Point<'_>, place: &Pla
     json.raw("otel.metric_kind", |out| out.push_str(kind_json(metric.kind)));
     if metric.monotonic {
         json.value("otel.metric_monotonic", view::AnyValue::Bool(true));
+    }
+    if micros(point.time_unix_nano).is_none() {
+        json.value(INVALID_TIME, view::AnyValue::Bool(true));
+    }
+    if let Some(value) = point.value.filter(|value| !value.is_finite()) {
+        json.value("sessionlake.invalid.metric_value", view::AnyValue::Double(value));
     }
     if let Some(value) = point.int_value {
         json.value("otel.metric_int_value", view::AnyValue::Int(value));

@@ -1,6 +1,7 @@
 //! Telemetry to facts, through mapping tables. A record gives one fact, or one per part where it speaks of several
 //! things (a batch of tool results, a transcript line with several blocks).
 
+mod cuts;
 mod hooks;
 mod json;
 mod logs;
@@ -26,12 +27,14 @@ pub enum NormaliseError {
 /// The facts of a batch, in wire order. `writer` is the journal's id.
 pub fn normalise(batch: &Batch, key: &LakeKey, writer: &str) -> Result<Vec<Fact>, NormaliseError> {
     let context = Context::new(batch, key, writer);
-    match batch.envelope.signal {
+    let mut facts = match batch.envelope.signal {
         Signal::Logs => logs::normalise(&context, &batch.payload),
         Signal::Traces => spans::normalise(&context, &batch.payload),
         Signal::Metrics => metrics::normalise(&context, &batch.payload),
         Signal::Hooks => hooks::normalise(&context, &batch.payload),
-    }
+    }?;
+    facts.iter_mut().for_each(|fact| cuts::note(&mut fact.columns));
+    Ok(facts)
 }
 
 /// What all records of a batch share.
@@ -97,6 +100,9 @@ fn is_shell_cut(text: &str) -> bool {
 fn micros(nanos: u64) -> Option<i64> {
     i64::try_from(nanos).ok().filter(|n| *n > 0).map(|n| n / 1000)
 }
+
+/// The attribute of a record whose time is unknown or absurd, so that the time of its receipt stands for it.
+const INVALID_TIME: &str = "sessionlake.invalid.time";
 
 /// UTC microseconds of an RFC 3339 time.
 fn rfc3339(text: &str) -> Option<i64> {

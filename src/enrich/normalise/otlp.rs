@@ -86,6 +86,7 @@ pub fn fill_columns<'a>(
         };
         if !taken {
             rest.push(*attribute);
+            rest.extend(targets.get(attribute.key).and_then(|target| flag(target, attribute.value)));
         }
     }
     columns.cost_usd = micros.or(columns.cost_usd);
@@ -93,6 +94,22 @@ pub fn fill_columns<'a>(
         columns.cost_source = Some("reported".to_owned());
     }
     rest
+}
+
+/// Says that a number was left out of its column because it makes no sense: infinite, negative, or beyond all measure.
+/// The value itself stays beside it, as an attribute.
+fn flag(target: &Target, value: AnyValue<'_>) -> Option<KeyValue<'static>> {
+    let column = match target {
+        Target::Int(column) => *column,
+        Target::CostMicros => Int::CostUsd,
+        _ => return None,
+    };
+    let number = match value {
+        AnyValue::Int(_) | AnyValue::Double(_) => true,
+        AnyValue::Str(text) => text.trim().parse::<f64>().is_ok(),
+        _ => false,
+    };
+    number.then_some(KeyValue { key: column.invalid(), value: AnyValue::Bool(true) })
 }
 
 fn fill<T>(slot: &mut Option<T>, value: Option<T>) -> bool {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::json::AttributesJson;
 use super::logs::{cache_free_input, scope};
 use super::otlp::{fill_columns, fill_sender, find, hex, hex_id, is_cut, session, table};
-use super::{Context, NormaliseError, is_shell_cut, micros};
+use super::{Context, INVALID_TIME, NormaliseError, is_shell_cut, micros};
 use crate::enrich::mapping::Table;
 use crate::model::otlp::identity::record_identity;
 use crate::model::otlp::schema::SPAN;
@@ -31,7 +31,10 @@ fn fact(context: &Context<'_>, place: &Place<'_, '_>, span: &Span<'_>) -> Fact {
     fact.columns.span_id = hex_id(span.span_id);
 
     let targets = map.map_or(table.columns(), |m| &m.targets);
-    let rest = fill_columns(&mut fact.columns, targets, &table.session, &span.attributes);
+    let mut rest = fill_columns(&mut fact.columns, targets, &table.session, &span.attributes);
+    if micros(span.start_time_unix_nano).is_none() {
+        rest.push(view::KeyValue { key: INVALID_TIME, value: AnyValue::Bool(true) });
+    }
     fill_sender(&mut fact.columns, place, &span.attributes);
     cache_free_input(&mut fact, table);
     let columns = &mut fact.columns;

@@ -17,7 +17,7 @@ pub enum WireError {
     WrongType(u32),
     #[error("string field {0} is not UTF-8")]
     Utf8(u32),
-    #[error("id field {0} has {1} bytes")]
+    #[error("field {0} is no id: neither empty nor of the length that trace and span ids have")]
     IdLength(u32, usize),
     #[error("messages are nested deeper than {0}")]
     Depth(usize),

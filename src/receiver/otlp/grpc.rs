@@ -59,9 +59,10 @@ async fn export(
         return replies::refuse_text(&Refusal::MediaType { expected: "application/grpc" });
     }
     let most = limits.body_bytes.saturating_add(HEADER_BYTES);
-    let reader = Reader::new(&parts.headers, body, intake.budget().permit(), limits, most);
+    let mut reader = Reader::new(&parts.headers, body, limits, most);
     let taken = async {
-        let message = message(&intake, &parts.headers, reader, limits.body_bytes).await?;
+        reader.count_against(intake.permit(&caller)?);
+        let message = message(&intake, &parts.headers, reader, limits).await?;
         intake.otlp(caller, signal, Transport::Grpc, message).await
     };
     let mut response = match taken.await {
@@ -73,8 +74,9 @@ async fn export(
 }
 
 /// The one message of a unary call, decompressed.
-async fn message(intake: &Intake, headers: &HeaderMap, mut reader: Reader, limit: usize) -> Result<Held, Refusal> {
-    let encoding = Encoding::of(headers.get_all(GRPC_ENCODING))?;
+async fn message(intake: &Intake, headers: &HeaderMap, mut reader: Reader, limits: Limits) -> Result<Held, Refusal> {
+    let limit = limits.body_bytes;
+    let encoding = Encoding::of(headers.get_all(GRPC_ENCODING), limits.encodings)?;
     let (compressed, length) = header(reader.fill(HEADER_BYTES).await?)?;
     if length > limit {
         return Err(Refusal::TooLarge { limit });

@@ -1,4 +1,4 @@
-//! OTLP/HTTP: protobuf and JSON on `/v1/logs`, `/v1/metrics` and `/v1/traces`.
+//! OTLP/HTTP: protobuf and JSON, by default on `/v1/logs`, `/v1/metrics` and `/v1/traces`.
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -11,10 +11,9 @@ use super::{json, success};
 use crate::auth::Caller;
 use crate::model::Signal;
 use crate::receiver::body::{Reader, receive};
-use crate::receiver::config::Limits;
+use crate::receiver::config::{Limits, Paths};
 use crate::receiver::encoding::Held;
 use crate::receiver::intake::{Accepted, Intake};
-use crate::receiver::media_type;
 use crate::receiver::refusal::Refusal;
 use crate::receiver::replies::{self, Format};
 use crate::telemetry::Transport;
@@ -22,12 +21,12 @@ use crate::telemetry::Transport;
 const EXPECTED: &str = "application/x-protobuf or application/json";
 
 /// The routes of the three signals. Other methods get 405 with `Allow`.
-pub fn router(intake: Intake, limits: Limits) -> Router {
+pub fn router(intake: Intake, limits: Limits, paths: &Paths) -> Router {
     let export = |signal| post(move |state, caller, request| export(signal, state, caller, request));
     Router::new()
-        .route("/v1/logs", export(Signal::Logs))
-        .route("/v1/metrics", export(Signal::Metrics))
-        .route("/v1/traces", export(Signal::Traces))
+        .route(&paths.logs, export(Signal::Logs))
+        .route(&paths.metrics, export(Signal::Metrics))
+        .route(&paths.traces, export(Signal::Traces))
         .with_state((intake, limits))
 }
 
@@ -38,16 +37,12 @@ async fn export(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let mut reader = Reader::new(&parts.headers, body, intake.budget().permit(), limits, limits.body_bytes);
-    let format = match media_type(&parts.headers).as_str() {
-        "application/x-protobuf" => Format::Protobuf,
-        "application/json" => Format::Json,
-        _ => {
-            reader.discard().await;
-            return replies::refuse_text(&Refusal::MediaType { expected: EXPECTED });
-        }
+    let mut reader = Reader::new(&parts.headers, body, limits, limits.body_bytes);
+    let Some(format) = Format::of(&parts.headers) else {
+        reader.discard().await;
+        return replies::refuse_text(&Refusal::MediaType { expected: EXPECTED });
     };
-    match receive(&intake, &parts.headers, &mut reader).await {
+    match receive(&intake, &caller, &parts.headers, &mut reader).await {
         Ok(held) => match take(&intake, caller, signal, format, held).await {
             Ok(accepted) => accept(signal, format, &accepted),
             Err(refusal) => replies::refuse_http(&refusal, format),

@@ -6,6 +6,7 @@
 //! - 32 and 64 bit integers are read from numbers and strings, also from `1.0` and `1e3`, never from `1.5`.
 //! - `null` is an absent field; as an item of a list it is an empty message, and an error in a list of scalars.
 //! - A repeated member name: the last one counts. Two members of one oneof: an error.
+//! - What is no id stays none: the record that has it is rejected, as it is when it comes in protobuf.
 //! - A byte order mark is an error (RFC 8259 section 8.1), as are lone surrogates and numbers beyond a double.
 //! - Values may nest as deep as on the protobuf side ([`crate::model::otlp::check::MAX_DEPTH`]): no other message can
 //!   hold itself, so that bounds the reader's recursion, and what is unknown is skipped without recursion.

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::receiver::testing::{Options, Server, h2_connect, logs, post};
+use crate::receiver::testing::{Options, Server, logs, post};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -132,7 +132,7 @@ async fn oversized_heads_are_refused() {
 #[tokio::test]
 async fn silent_and_dribbling_connections_are_closed() {
     let mut options = Options::default();
-    options.limits.first_request = Duration::from_millis(100);
+    options.limits.head_time = Duration::from_millis(100);
     let server = Server::with(options).await;
     assert!(closes(connect(&server).await).await);
     let mut stream = connect(&server).await;
@@ -170,15 +170,65 @@ async fn other_protocols_are_closed_and_do_no_harm() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_cap_wait_for_a_free_place() {
+async fn a_slow_head_is_closed_also_on_a_connection_that_was_served() {
     let mut options = Options::default();
-    options.limits.connections = 1;
+    options.limits.head_time = Duration::from_millis(200);
     let server = Server::with(options).await;
-    let first = h2_connect(server.http).await;
-    let mut second = connect(&server).await;
-    second.write_all(head("content-length: 0\r\n").as_bytes()).await.unwrap();
-    drop(first);
-    assert!(read_until(&mut second, "\r\n\r\n", 1).await.starts_with("HTTP/1.1 200"));
+    let mut stream = connect(&server).await;
+    stream.write_all(head("content-length: 0\r\n").as_bytes()).await.unwrap();
+    read_until(&mut stream, "\r\n\r\n", 1).await;
+    stream.write_all(b"POST /v1/logs HTT").await.unwrap();
+    assert!(closes(stream).await);
+}
+
+#[tokio::test]
+async fn for_a_connection_beyond_the_cap_the_one_that_is_idle_for_longest_is_closed() {
+    let mut options = Options::default();
+    options.limits.connections = 2;
+    let server = Server::with(options).await;
+    let mut oldest = connect(&server).await;
+    oldest.write_all(head("content-length: 0\r\n").as_bytes()).await.unwrap();
+    read_until(&mut oldest, "\r\n\r\n", 1).await;
+    let mut busy = connect(&server).await;
+    let body = logs("slow");
+    busy.write_all(head(&format!("content-length: {}\r\n", body.len())).as_bytes()).await.unwrap();
+    busy.write_all(&body[..2]).await.unwrap();
+    while server.budget.free_bytes() == 16 << 20 {
+        tokio::task::yield_now().await;
+    }
+    let mut new = connect(&server).await;
+    new.write_all(head("content-length: 0\r\n").as_bytes()).await.unwrap();
+    assert!(read_until(&mut new, "\r\n\r\n", 1).await.starts_with("HTTP/1.1 200"));
+    assert!(closes(oldest).await);
+    busy.write_all(&body[2..]).await.unwrap();
+    assert!(read_until(&mut busy, "\r\n\r\n", 1).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_replies_is_cut_off() {
+    let mut options = Options::default();
+    options.limits.write_time = Duration::from_millis(200);
+    let server = Server::with(options).await;
+    let mut stream = connect(&server).await;
+    // Replies pile up until the kernel takes no more of them.
+    let requests = head("content-length: 0\r\n").repeat(1000);
+    while stream.write_all(requests.as_bytes()).await.is_ok() {}
+}
+
+#[tokio::test]
+async fn an_aged_connection_finishes_its_request_and_ends() {
+    let mut options = Options::default();
+    options.limits.age = Some(Duration::from_millis(100));
+    let mut server = Server::with(options).await;
+    let mut stream = connect(&server).await;
+    let body = logs("slow");
+    stream.write_all(head(&format!("content-length: {}\r\n", body.len())).as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    stream.write_all(&body).await.unwrap();
+    let reply = read_until(&mut stream, "\r\n\r\n", 1).await;
+    assert!(reply.starts_with("HTTP/1.1 200") && reply.contains("connection: close"), "{reply}");
+    assert!(closes(stream).await);
+    assert_eq!(server.kept().len(), 1);
 }
 
 #[tokio::test]

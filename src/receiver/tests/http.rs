@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 
 use crate::journal::JournalOptions;
 use crate::model::Signal;
+use crate::receiver::encoding::{Encoding, Encodings};
 use crate::receiver::testing::{
     Options, RpcStatus, Server, deflate, gzip, h2_connect, h2_post, logs, metrics, post, traces, zstd,
 };
+use crate::receiver::{Cors, Paths};
 use crate::telemetry::Transport;
 
 const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
@@ -262,4 +264,73 @@ async fn a_body_that_comes_too_slowly_is_given_up() {
     let endless = reqwest::Body::wrap_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
     let response = post(&server.url("/v1/logs"), &[PROTOBUF], endless).await;
     assert_status_protobuf(response, 408, 4).await;
+}
+
+#[tokio::test]
+async fn what_there_is_not_is_refused_in_the_requests_encoding() {
+    let server = Server::start().await;
+    assert_status_json(post(&server.url("/v1/nothing"), &[JSON], "{}").await, 404, 12).await;
+    assert_status_protobuf(post(&server.url("/v1development/profiles"), &[PROTOBUF], "").await, 404, 12).await;
+    for method in [Method::GET, Method::PUT, Method::DELETE, Method::OPTIONS] {
+        let request = reqwest::Client::new().request(method.clone(), server.url("/v1/logs"));
+        let response = request.header("content-type", "application/json").send().await.unwrap();
+        assert_eq!(response.headers()["allow"], "POST", "{method}");
+        assert_status_json(response, 405, 12).await;
+    }
+}
+
+#[tokio::test]
+async fn paths_are_what_the_configuration_says() {
+    let paths = Paths { traces: "/otlp/traces".to_owned(), ..Paths::default() };
+    let mut server = Server::with(Options { paths, ..Options::default() }).await;
+    assert_eq!(post(&server.url("/otlp/traces"), &[PROTOBUF], traces("s")).await.status(), 200);
+    assert_eq!(server.kept()[0].envelope.signal, Signal::Traces);
+    assert_eq!(post(&server.url("/v1/traces"), &[PROTOBUF], traces("s")).await.status(), 404);
+}
+
+#[tokio::test]
+async fn encodings_that_the_configuration_leaves_out_are_refused() {
+    let mut options = Options::default();
+    options.limits.encodings = Encodings::NONE.with(Encoding::Zstd);
+    let server = Server::with(options).await;
+    let url = server.url("/v1/logs");
+    assert_eq!(post(&url, &[PROTOBUF, ("content-encoding", "zstd")], zstd(&logs("a"))).await.status(), 200);
+    let refused = post(&url, &[PROTOBUF, ("content-encoding", "gzip")], gzip(&logs("a"))).await;
+    assert_status_protobuf(refused, 415, 12).await;
+    assert_eq!(post(&url, &[PROTOBUF], logs("a")).await.status(), 200);
+}
+
+async fn preflight(server: &Server, origin: &str) -> Response {
+    let request = reqwest::Client::new().request(Method::OPTIONS, server.url("/v1/traces"));
+    let request = request.header("origin", origin).header("access-control-request-method", "POST");
+    request.header("access-control-request-headers", "content-type,x-team").send().await.unwrap()
+}
+
+#[tokio::test]
+async fn other_origins_are_allowed_only_where_the_configuration_names_them() {
+    let server = Server::start().await;
+    let response = preflight(&server, "https://app.example").await;
+    assert_eq!(response.status(), 405);
+    assert!(!response.headers().contains_key("access-control-allow-origin"));
+
+    let cors = Cors {
+        allowed_origins: vec!["https://*.example".to_owned()],
+        allowed_headers: vec!["x-team".to_owned()],
+        max_age: Some(Duration::from_secs(600)),
+    };
+    let server = Server::with(Options { cors, ..Options::default() }).await;
+    let allowed = preflight(&server, "https://app.example").await;
+    assert_eq!(allowed.status(), 204);
+    let header = |name: &str| allowed.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("access-control-allow-origin"), "https://app.example");
+    assert_eq!(header("access-control-max-age"), "600");
+    assert!(header("access-control-allow-headers").contains("x-team"));
+    let other = preflight(&server, "https://app.test").await;
+    assert!(!other.headers().contains_key("access-control-allow-origin"));
+    let headers = [PROTOBUF, ("origin", "https://app.example")];
+    let response = post(&server.url("/v1/traces"), &headers, traces("s")).await;
+    assert_eq!(
+        (response.status().as_u16(), response.headers().contains_key("access-control-allow-origin")),
+        (200, true)
+    );
 }

@@ -77,28 +77,24 @@ fn numeric(text: &str) -> bool {
     !text.starts_with('+') && text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte))
 }
 
-/// Appends the bytes of a hex id of `length` bytes; an empty string is an unset id.
-pub(super) fn id(length: usize, text: &str, out: &mut Vec<u8>) -> Result<(), Fault> {
-    if !text.is_empty() && text.len() != 2 * length {
-        return Err(if length == 16 {
-            "is no trace id: 32 hex digits, or an empty string"
-        } else {
-            "is no span id: 16 hex digits, or an empty string"
-        });
+/// Appends the bytes of a hex id of `length` bytes; an empty string is an unset id. Of what is no id, something that is
+/// none in protobuf either: it concerns one record, and whoever looks at the records will reject that one alone.
+pub(super) fn id(length: usize, text: &str, out: &mut Vec<u8>) {
+    const NO_ID: u8 = 0xff;
+    let start = out.len();
+    let digits = |pair: &[u8]| Some(digit(pair[0])? << 4 | digit(pair[1])?);
+    let hex: Option<()> = text.as_bytes().chunks_exact(2).map(digits).try_for_each(|byte| {
+        out.push(byte?);
+        Some(())
+    });
+    if !text.is_empty() && (hex.is_none() || text.len() != 2 * length) {
+        out.truncate(start);
+        out.push(NO_ID);
     }
-    for pair in text.as_bytes().chunks_exact(2) {
-        out.push(digit(pair[0])? << 4 | digit(pair[1])?);
-    }
-    Ok(())
 }
 
-fn digit(byte: u8) -> Result<u8, Fault> {
-    match byte {
-        b'0'..=b'9' => Ok(byte - b'0'),
-        b'a'..=b'f' => Ok(byte - b'a' + 10),
-        b'A'..=b'F' => Ok(byte - b'A' + 10),
-        _ => Err("has a character that is no hex digit"),
-    }
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
 }
 
 /// Appends the bytes of base64 text, in the standard or the URL-safe alphabet, with or without padding.

@@ -239,7 +239,10 @@ impl Value<'_> {
                 Ok(())
             }),
             FieldKind::Bytes => self.put_content(|out| scalar::base64(text, out)),
-            FieldKind::Id(length) => self.put_content(|out| scalar::id(length, text, out)),
+            FieldKind::Id(length) => self.put_content(|out| {
+                scalar::id(length, text, out);
+                Ok(())
+            }),
             FieldKind::Double => scalar::double_text(text).map(|value| self.put_number(value.to_bits())),
             FieldKind::Bool => Err("is no true or false"),
             FieldKind::Message(_) => Err("is no object"),
