@@ -1,7 +1,9 @@
-# What a developer and CI run. `make test` needs nothing but Rust, Python 3.11+ (with venv) and a C compiler.
+# What a developer and CI run. `make test` needs Rust, Python 3.11+ (with venv) and a C compiler; with Node.js it also
+# tests the JavaScript SDK.
 VENV ?= .venv
 PYTHON ?= python3
 STAMP := $(VENV)/.installed
+NODE_STAMP := .node/.installed
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release/sessionlake
 # Flags for `cargo test`, for example TEST='--test it replay'
 TEST ?=
@@ -13,13 +15,15 @@ FUZZ ?= otlp_proto otlp_json hook_json journal_reader redact_apply
 # What `make faults` runs: words of the faults' names, --seed N; LOAD='--minutes 1'
 FAULTS ?=
 LOAD ?=
+# What `make conformance` runs: --item N, more than once; nothing: all
+ITEMS ?=
 
-.PHONY: help test lint check bench bench-latency faults faults-long load hostile fuzz demo sbom clean
+.PHONY: help test lint check conformance bench bench-latency faults faults-long load hostile fuzz demo sbom clean
 
 help: ## Lists the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
-test: $(STAMP) ## Installs what the tests need (once), then runs all tests
+test: $(STAMP) $(NODE_STAMP) ## Installs what the tests need (once), then runs all tests
 	cargo test $(TEST)
 
 lint: ## Formatting, clippy, and dependency rules where cargo-deny is installed
@@ -29,6 +33,10 @@ lint: ## Formatting, clippy, and dependency rules where cargo-deny is installed
 	else echo 'cargo-deny is not installed: dependency rules (deny.toml) were not checked'; fi
 
 check: lint test ## lint and test
+
+conformance: $(STAMP) ## The OTLP receiver's checklist, item by item, against the release build (ITEMS='--item 26')
+	cargo build --release
+	$(VENV)/bin/python tests/conformance/run.py $(ITEMS) $(RELEASE)
 
 bench: ## Criterion benchmarks: decode, redact, fold, encode
 	cargo bench
@@ -71,10 +79,16 @@ sbom: ## What the binary is built from, as CycloneDX JSON: target/sessionlake.cd
 	mkdir -p target && mv sessionlake.cdx.json target/sessionlake.cdx.json
 
 clean: ## Removes what `make test` installed (not cargo's target directory)
-	rm -rf $(VENV)
+	rm -rf $(VENV) .node
 
 # Reinstalled only when the list of requirements changes.
 $(STAMP): tests/requirements.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	touch $@
+
+$(NODE_STAMP): tests/js/package.json tests/js/package-lock.json
+	mkdir -p .node && cp $^ .node
+	@if command -v npm >/dev/null 2>&1; then cd .node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; \
+	else echo 'Node.js is not installed: the JavaScript SDK is not tested'; fi
 	touch $@

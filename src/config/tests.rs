@@ -59,7 +59,7 @@ fn an_unknown_key_shows_where_and_what_is_allowed() {
       |
     5 |         endpont: 127.0.0.1:4317
       |         ^
-  = help: allowed here: endpoint, include_metadata, insecure, keepalive, max_concurrent_streams, max_connections, max_recv_msg_size_mib, read_buffer_size, tls, transport, write_buffer_size
+      = help: allowed here: endpoint, include_metadata, insecure, keepalive, max_concurrent_streams, max_connections, max_recv_msg_size_mib, read_buffer_size, tls, transport, write_buffer_size
     "#);
 }
 

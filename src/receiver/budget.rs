@@ -62,10 +62,18 @@ impl Permit {
     /// Grows the permit until it covers `bytes`. Never waits: requests that each hold a part and wait for more would
     /// block each other, and the client knows how to come back.
     pub fn cover(&mut self, bytes: usize) -> Result<(), Refusal> {
-        if let Some(workspace) = &mut self.workspace {
-            workspace.cover(bytes, || Refusal::Quota { after: RETRY })?;
+        let wanted = kib(bytes);
+        let parts = || std::iter::once(&self.all).chain(&self.workspace);
+        if let Some(limit) = parts().map(|part| part.budget.total_kib).min().filter(|most| wanted > *most) {
+            return Err(Refusal::TooLarge { limit: (limit as usize) << 10 });
         }
-        self.all.cover(bytes, || Refusal::Busy)
+        if !self.all.grow(wanted) {
+            return Err(Refusal::Busy);
+        }
+        match &mut self.workspace {
+            Some(workspace) if !workspace.grow(wanted) => Err(Refusal::Quota { after: RETRY }),
+            _ => Ok(()),
+        }
     }
 
     /// What it covers, bytes.
@@ -84,21 +92,18 @@ impl Permit {
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Part {
-    fn cover(&mut self, bytes: usize, refusal: impl FnOnce() -> Refusal) -> Result<(), Refusal> {
-        let wanted = kib(bytes);
-        if wanted > self.budget.total_kib {
-            return Err(Refusal::TooLarge { limit: (self.budget.total_kib as usize) << 10 });
-        }
+    /// Whether it holds that many KiB now.
+    fn grow(&mut self, wanted: u32) -> bool {
         let held = self.held.as_ref().map_or(0, |permit| permit.num_permits() as u32);
         if wanted <= held {
-            return Ok(());
+            return true;
         }
-        let more = Arc::clone(&self.budget.free).try_acquire_many_owned(wanted - held).map_err(|_| refusal())?;
+        let Ok(more) = Arc::clone(&self.budget.free).try_acquire_many_owned(wanted - held) else { return false };
         match &mut self.held {
             Some(permit) => permit.merge(more),
             None => self.held = Some(more),
         }
-        Ok(())
+        true
     }
 }
 

@@ -132,6 +132,11 @@ fn drain(mut reader: impl Read, limit: usize, permit: &mut Permit) -> Result<Vec
     let mut out = Vec::new();
     loop {
         permit.cover(out.len() + STEP).map_err(Stop::Refused)?;
+        if out.capacity() - out.len() < STEP {
+            // Doubling, but never far beyond the limit: a bomb ends there.
+            let room = limit.saturating_add(STEP) - out.len().min(limit);
+            out.reserve_exact(out.len().max(STEP).min(room));
+        }
         let read = reader.by_ref().take(STEP as u64).read_to_end(&mut out)?;
         if out.len() > limit {
             return Err(Stop::Refused(Refusal::TooLarge { limit }));

@@ -69,7 +69,9 @@ impl<W: Write> Write for OneLine<W> {
             }
         }
         line.push_str(end);
-        self.0.write_all(line.as_bytes())?;
+        // Where it cannot be written (its disk is full), it is lost: the subscriber would print an error to the same
+        // stream, panic over that, and report the panic there.
+        let _ = self.0.write_all(line.as_bytes());
         Ok(event.len())
     }
 

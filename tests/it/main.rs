@@ -8,6 +8,7 @@
 
 mod arrows;
 mod cli;
+mod conformance;
 mod corpus;
 mod door;
 mod durability;

@@ -1,11 +1,15 @@
-"""A program instrumented with the OpenTelemetry SDK: sdk.py grpc|http ENDPOINT SESSION_ID
+"""A program instrumented with the OpenTelemetry SDK:
+sdk.py grpc|http/protobuf ENDPOINT SESSION_ID gzip|none [CA_FILE [CERT_FILE KEY_FILE]]
 
-Sends one log record, one span with an event and a link, and one counter and one histogram; http uses gzip.
+Sends one log record, two spans (the second with a link, the first with an event), and one counter and one histogram.
+ENDPOINT is a URL without a path.
 """
 
 import logging
+import pathlib
 import sys
 
+import grpc
 from opentelemetry import metrics, trace
 from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
@@ -16,21 +20,34 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 
-def exporters(protocol, endpoint):
-    if protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
-        from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+def grpc_options(endpoint, compressed, ca, cert, key):
+    options = {"endpoint": endpoint, "insecure": ca is None}
+    options["compression"] = grpc.Compression.Gzip if compressed else grpc.Compression.NoCompression
+    if ca:
+        files = (pathlib.Path(file).read_bytes() if file else None for file in (ca, key, cert))
+        options["credentials"] = grpc.ssl_channel_credentials(*files)
+    return options
 
-        options = {"endpoint": endpoint, "insecure": True}
-        return OTLPLogExporter(**options), OTLPSpanExporter(**options), OTLPMetricExporter(**options)
+
+def grpc_exporters(*transport):
+    from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
+    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+
+    options = grpc_options(*transport)
+    return OTLPLogExporter(**options), OTLPSpanExporter(**options), OTLPMetricExporter(**options)
+
+
+def http_exporters(endpoint, compressed, ca, cert, key):
     from opentelemetry.exporter.otlp.proto.http import Compression
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
     def options(signal):
-        return {"endpoint": f"http://{endpoint}/v1/{signal}", "compression": Compression.Gzip}
+        compression = Compression.Gzip if compressed else Compression.NoCompression
+        files = {"certificate_file": ca, "client_certificate_file": cert, "client_key_file": key}
+        return {"endpoint": f"{endpoint}/v1/{signal}", "compression": compression, **files}
 
     return (
         OTLPLogExporter(**options("logs")),
@@ -40,8 +57,10 @@ def exporters(protocol, endpoint):
 
 
 def main():
-    protocol, endpoint, session_id = sys.argv[1:]
-    log_exporter, span_exporter, metric_exporter = exporters(protocol, endpoint)
+    protocol, endpoint, session_id, compression, *files = sys.argv[1:]
+    make = grpc_exporters if protocol == "grpc" else http_exporters
+    transport = (endpoint, compression == "gzip", *(files + [None] * 3)[:3])
+    log_exporter, span_exporter, metric_exporter = make(*transport)
     resource = Resource.create({"service.name": "sdk-test"})
     who = {"session.id": session_id}
 
