@@ -70,10 +70,8 @@ impl Permit {
         if !self.all.grow(wanted) {
             return Err(Refusal::Busy);
         }
-        match &mut self.workspace {
-            Some(workspace) if !workspace.grow(wanted) => Err(Refusal::Quota { after: RETRY }),
-            _ => Ok(()),
-        }
+        let has_room = self.workspace.as_mut().is_none_or(|workspace| workspace.grow(wanted));
+        if has_room { Ok(()) } else { Err(Refusal::Quota { after: RETRY }) }
     }
 
     /// What it covers, bytes.
