@@ -196,15 +196,15 @@ fn a_damaged_file_changes_nothing_and_is_never_quoted() {
     let scene = Scene::new();
     let token = scene.create(wanted("laptops")).unwrap();
     scene.refresh();
-    let good = std::fs::read_to_string(&scene.file()).unwrap();
+    let good = std::fs::read_to_string(scene.file()).unwrap();
     for bad in ["", "{", r#"{"version":1,"tokens":[{"id":"hunter2"}]}"#, r#"{"version":2,"tokens":[]}"#] {
-        std::fs::write(&scene.file(), bad).unwrap();
+        std::fs::write(scene.file(), bad).unwrap();
         let error = scene.tokens.refresh().unwrap_err().to_string();
         assert!(error.contains("tokens.json is damaged") && !error.contains("hunter2"), "{error}");
         assert!(scene.admit(&token).is_ok());
         assert!(scene.create(wanted("next")).is_err(), "nothing is written over it");
     }
-    std::fs::write(&scene.file(), good).unwrap();
+    std::fs::write(scene.file(), good).unwrap();
     scene.refresh();
     std::fs::set_permissions(scene.file(), std::fs::Permissions::from_mode(0o400)).unwrap();
     assert!(scene.tokens.refresh().unwrap(), "what was not readable may be now");
@@ -264,7 +264,7 @@ fn a_full_store_forgets_who_is_over_first() {
         (0..MOST_TOKENS).map(|n| Entry { id: format!("{n:08}"), name: format!("n{n}"), ..entry.clone() }).collect();
     let write = |entries: &[Entry]| {
         let document = serde_json::json!({"version": 1, "tokens": entries});
-        std::fs::write(&scene.file(), document.to_string()).unwrap();
+        std::fs::write(scene.file(), document.to_string()).unwrap();
     };
     write(&entries);
     assert!(matches!(scene.create(wanted("more")), Err(StoreError::Full)));
