@@ -52,7 +52,7 @@ def post(port, path, content_type, body, method="POST", connection=None, tls=Non
     content = answer.read()
     if connection is None:
         client.close()
-    return answer.status, {k.lower(): v for k, v in answer.getheaders()}, content
+    return answer.status, {k.lower(): ", ".join(answer.headers.get_all(k)) for k in answer.headers}, content
 
 
 def open_http(port, tls=None):

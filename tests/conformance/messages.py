@@ -124,8 +124,9 @@ def every_value():
     return [attribute(f"kind.{name}", value) for name, value in kinds.items()]
 
 
-def unique_trace():
-    return f"{time.time_ns():032X}"
+def trace_of(session):
+    """A trace id of its own for each session, in upper case."""
+    return session.rjust(32, "0").upper()
 
 
 def with_bad_ids(count):

@@ -143,7 +143,7 @@ def checklist():
     ids = {"traceId": m.TRACE.upper(), "spanId": m.SPAN.upper()}
     exemplar = m.point(asInt=1, exemplars=[{"timeUnixNano": m.NOW, "asInt": "3", **ids}])
     add(33, "ids in upper-case hex: log", "same", p.twin("logs", lambda s: m.logs(m.log_record(s, **ids))))
-    add(33, "ids in upper-case hex: span and link", "same", p.twin("traces", lambda s: m.traces(m.span(s, traceId=m.unique_trace(), links=[ids]))))
+    add(33, "ids in upper-case hex: span and link", "same", p.twin("traces", lambda s: m.traces(m.span(s, traceId=m.trace_of(s), links=[ids]))))
     add(33, "ids in upper-case hex: exemplar", "same", p.twin("metrics", lambda s: m.metrics(m.gauge({**exemplar, "attributes": [m.text("session.id", s)]}))))
     add(34, "a base64 trace id", BAD_J, both(log(traceId="W47/95gDgQPSabYzgT/GDA==")))
     add(34, "a trace id of 15 bytes", BAD_J, both(log(traceId=m.TRACE[2:])))
