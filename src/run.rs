@@ -6,6 +6,7 @@
 
 mod access;
 mod data_dir;
+mod journal;
 mod key;
 mod tls;
 
@@ -24,7 +25,7 @@ use tokio::task::JoinHandle;
 use crate::auth::Door;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::journal::{Journal, JournalOptions};
+use crate::journal::Journal;
 use crate::model::{LakeKey, Status, Workspace};
 use crate::receiver::budget::Budget;
 use crate::receiver::{Intake, Limits, Port, Protocol, door, http_router, otlp, serve};
@@ -182,7 +183,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
     certificates.watches(&health, &metrics).into_iter().for_each(|watch| watching.spawn(watch));
 
     let door = access::door(&config, &mut watching, &clock, &health, &metrics)?;
-    let journal = open_journal(&config)?;
+    let journal = journal::open(&config)?;
     health.set("journal", State::Ok);
     let lake = Lake::open(&config.lake_options()).await.context("cannot open the lake")?;
     let key = key::lake_key(&lake, &config).await?;
@@ -205,17 +206,11 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
     let intake = Intake::new(Redactor::builtin(key), journal.clone(), clock, metrics.clone(), budget, config.limits);
     let receiving = start_receiving(&config, &intake, &door, listeners.grpc, listeners.http);
     health.set("receiver", State::Ok);
-    watching.spawn(watch_journal(journal.clone(), metrics, health.clone()));
+    watching.spawn(journal::watch(journal.clone(), metrics, health.clone()));
     let lake_url = config.lake_options().url;
     tracing::info!(grpc = %addresses.grpc, http = %addresses.http, health = %addresses.health, lake = lake_url, "ready");
     let data_dir = config.data_dir;
     Ok(Running { addresses, lake, data_dir, health, journal, sealed, receiving, appending, sealing, watching })
-}
-
-fn open_journal(config: &Config) -> Result<Journal> {
-    let dir = config.data_dir.join("journal");
-    let epoch = u64::from_le_bytes(random()?);
-    Journal::open(&dir, JournalOptions::default(), epoch).context("cannot open the journal")
 }
 
 /// Fresh randomness from the operating system.
@@ -297,17 +292,6 @@ fn watch_routes(stage: &mut Stage, port: Port, router: Router) {
     let stopped = stage.stopped();
     let limits = Limits { connections: WATCHERS, ..Limits::default() };
     stage.spawn(serve(port, router, limits, stopped, Duration::from_secs(1)));
-}
-
-async fn watch_journal(journal: Journal, metrics: Metrics, health: Health) {
-    let mut tick = tokio::time::interval(WATCH);
-    loop {
-        tick.tick().await;
-        metrics.journal_bytes.set(journal.bytes());
-        if journal.degraded() {
-            health.set("journal", State::Degraded);
-        }
-    }
 }
 
 /// Returns when SIGTERM or Ctrl-C arrives.

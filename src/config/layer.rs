@@ -7,7 +7,7 @@ use super::pipelines;
 use super::secret::Secret;
 use super::values::{self, Wrong};
 use super::written::{self, File, Scalar};
-use super::{Config, LakeConfig, Listener, StorageConfig, TlsSettings};
+use super::{Config, JournalConfig, LakeConfig, Listener, StorageConfig, TlsSettings};
 use crate::document::{self, Problem, Source, Text, place};
 use crate::telemetry::logs::Encoding;
 
@@ -37,6 +37,7 @@ impl<'a> Layer<'a> {
         self.extensions(file.extensions.unwrap_or_default(), config);
         let auth = file.auth.unwrap_or_default();
         self.set(&auth.enabled, values::boolean, |on| config.auth.enabled = on);
+        self.journal(file.journal.unwrap_or_default(), &mut config.journal);
         self.service(file.service.unwrap_or_default(), config);
         self.limits(file.limits.unwrap_or_default(), config);
         // Below 64 MiB not even one large request fits.
@@ -77,6 +78,13 @@ impl<'a> Layer<'a> {
         self.set(&written.url, values::lake_url, |url| lake.url = Some(url));
         self.set(&written.flush_interval, |v| values::duration_in(v, "100ms", "1h"), |d| lake.flush_interval = d);
         self.storage(written.storage.unwrap_or_default(), &mut lake.storage);
+    }
+
+    fn journal(&mut self, written: written::Journal, journal: &mut JournalConfig) {
+        self.set(&written.max_size, |v| values::size(v, 1 << 20, 1 << 50), |n| journal.max_bytes = n);
+        self.set(&written.segment_size, |v| values::size(v, 64 << 10, 256 << 20), |n| journal.segment_bytes = n);
+        let percent = |v: &str| values::integer(v, 1, 100);
+        self.set(&written.max_disk_percent, percent, |n| journal.max_disk_percent = n as u8);
     }
 
     fn storage(&mut self, written: written::Storage, storage: &mut StorageConfig) {

@@ -51,6 +51,7 @@ pub struct Config {
     pub in_flight_bytes: Option<u64>,
     /// Bound of what is held in memory, bytes. Default 512 MiB.
     pub memory_limit_bytes: u64,
+    pub journal: JournalConfig,
     pub logs: LogConfig,
     /// Journal, and the lake unless it is elsewhere. Default `./sessionlake-data`.
     pub data_dir: PathBuf,
@@ -100,6 +101,17 @@ pub struct StorageConfig {
     pub allow_http: Option<bool>,
 }
 
+/// What the journal may take of its disk.
+#[derive(Clone, Copy, Debug)]
+pub struct JournalConfig {
+    /// Requests are refused while that many bytes wait for the lake. Default 8 GiB.
+    pub max_bytes: u64,
+    /// Bytes of one file. Default 64 MiB.
+    pub segment_bytes: u64,
+    /// Requests are refused while the disk is fuller than that and has no room for `max_bytes`. Default 90 %.
+    pub max_disk_percent: u8,
+}
+
 /// The collector's own logs, on stderr.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
@@ -125,6 +137,7 @@ impl Default for Config {
             limits: IntakeLimits::default(),
             in_flight_bytes: None,
             memory_limit_bytes: 512 << 20,
+            journal: JournalConfig { max_bytes: 8 << 30, segment_bytes: 64 << 20, max_disk_percent: 90 },
             logs: LogConfig { level: tracing::Level::INFO, encoding: Encoding::Console },
             data_dir: PathBuf::from("./sessionlake-data"),
             unavailable: BTreeSet::new(),

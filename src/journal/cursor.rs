@@ -1,4 +1,5 @@
-//! Cursors: `<name>.cursor` = magic, the last committed seq, a checksum; always replaced as a whole.
+//! Cursors: `<name>.cursor` = magic, the last committed seq, the budget, what was dropped for it, a checksum; always
+//! replaced as a whole. Format 1 had the seq alone.
 
 use std::io;
 use std::path::Path;
@@ -6,45 +7,77 @@ use std::path::Path;
 use super::disk::{self, Disk};
 use super::segment::SEQ_MAX;
 
-const MAGIC: [u8; 8] = *b"SLCURSR1";
+const MAGIC_1: [u8; 8] = *b"SLCURSR1";
+const MAGIC: [u8; 8] = *b"SLCURSR2";
 const SUFFIX: &str = ".cursor";
+/// Length of the file in the present format.
+const LENGTH: usize = 36;
 
-fn encode(seq: u64) -> Vec<u8> {
-    let mut bytes = [MAGIC, seq.to_le_bytes()].concat();
-    bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
-    bytes
+/// How far a reader is, and how much may wait for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Cursor {
+    /// The last record that it is done with.
+    pub seq: u64,
+    /// Bytes that may wait for it before its oldest are dropped; `None`: all that the journal may hold.
+    pub budget: Option<u64>,
+    /// Records that were dropped because of the budget, ever.
+    pub dropped: u64,
 }
 
-fn decode(bytes: &[u8]) -> Option<u64> {
-    let (content, checksum) = bytes.split_last_chunk::<4>()?;
-    let (magic, seq) = content.split_first_chunk::<8>()?;
-    let whole = *magic == MAGIC && crc32c::crc32c(content) == u32::from_le_bytes(*checksum);
-    let seq = u64::from_le_bytes(seq.try_into().ok()?);
-    (whole && seq <= SEQ_MAX).then_some(seq)
+impl Cursor {
+    fn encode(self) -> Vec<u8> {
+        let budget = self.budget.unwrap_or(u64::MAX);
+        let mut bytes = [MAGIC, self.seq.to_le_bytes(), budget.to_le_bytes(), self.dropped.to_le_bytes()].concat();
+        bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Cursor> {
+        let (content, checksum) = bytes.split_last_chunk::<4>()?;
+        if crc32c::crc32c(content) != u32::from_le_bytes(*checksum) {
+            return None;
+        }
+        let (words, rest) = content.as_chunks::<8>();
+        let word = |n: usize| words.get(n).map(|word| u64::from_le_bytes(*word));
+        let cursor = match (words.first()?, words.len(), rest.len()) {
+            (&MAGIC_1, 2, 0) => Cursor { seq: word(1)?, ..Cursor::default() },
+            (&MAGIC, 4, 0) => {
+                let budget = word(2).filter(|budget| *budget != u64::MAX);
+                Cursor { seq: word(1)?, budget, dropped: word(3)? }
+            }
+            _ => return None,
+        };
+        (cursor.seq <= SEQ_MAX).then_some(cursor)
+    }
 }
 
 /// Makes the cursor durable.
-pub(super) fn write(disk: &dyn Disk, dir: &Path, name: &str, seq: u64) -> io::Result<()> {
-    disk::write_atomic(disk, dir, &file_name(name), &encode(seq))
+pub(super) fn write(disk: &dyn Disk, dir: &Path, name: &str, cursor: Cursor) -> io::Result<()> {
+    disk::write_atomic(disk, dir, &file_name(name), &cursor.encode())
 }
 
 /// The cursor in the file; `None` if the file is damaged.
-pub(super) fn read(disk: &dyn Disk, dir: &Path, name: &str) -> Option<u64> {
+pub(super) fn read(disk: &dyn Disk, dir: &Path, name: &str) -> Option<Cursor> {
     let file = disk.open(&dir.join(file_name(name))).ok()?;
-    // A file of another length is damaged, whatever it holds.
-    let length = file.len().ok().filter(|length| *length == encode(0).len() as u64)?;
+    // A longer file is damaged, whatever it holds.
+    let length = file.len().ok().filter(|length| *length <= LENGTH as u64)?;
     let mut bytes = vec![0; length as usize];
     disk::read_exact_at(&*file, &mut bytes, 0).ok()?;
-    decode(&bytes)
+    Cursor::decode(&bytes)
 }
 
-/// The file of a reader's cursor. What is not a lower-case letter, digit, `_` or `-` is escaped as `%xx`.
+/// The file of a reader's cursor.
 pub(super) fn file_name(name: &str) -> String {
+    escaped(name) + SUFFIX
+}
+
+/// A reader's name as part of a file's. What is not a lower-case letter, digit, `_` or `-` is escaped as `%xx`.
+pub(super) fn escaped(name: &str) -> String {
     let escape = |byte: u8| match byte {
         b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => char::from(byte).to_string(),
         _ => format!("%{byte:02x}"),
     };
-    name.bytes().map(escape).collect::<String>() + SUFFIX
+    name.bytes().map(escape).collect()
 }
 
 /// The inverse of [`file_name`].
@@ -84,17 +117,31 @@ mod tests {
     #[test]
     fn a_damaged_cursor_is_not_believed() {
         let dir = tempfile::tempdir().unwrap();
-        write(&StdDisk, dir.path(), "lake", 77).unwrap();
-        assert_eq!(read(&StdDisk, dir.path(), "lake"), Some(77));
-        let path = dir.path().join("lake.cursor");
-        let whole = std::fs::read(&path).unwrap();
-        for bit in 0..whole.len() * 8 {
-            let mut damaged = whole.clone();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            std::fs::write(&path, damaged).unwrap();
-            assert_eq!(read(&StdDisk, dir.path(), "lake"), None);
+        for cursor in
+            [Cursor { seq: 77, budget: None, dropped: 0 }, Cursor { seq: SEQ_MAX, budget: Some(1 << 30), dropped: 5 }]
+        {
+            write(&StdDisk, dir.path(), "lake", cursor).unwrap();
+            assert_eq!(read(&StdDisk, dir.path(), "lake"), Some(cursor));
+            let path = dir.path().join("lake.cursor");
+            let whole = std::fs::read(&path).unwrap();
+            assert_eq!(whole.len(), LENGTH);
+            for bit in 0..whole.len() * 8 {
+                let mut damaged = whole.clone();
+                damaged[bit / 8] ^= 1 << (bit % 8);
+                std::fs::write(&path, damaged).unwrap();
+                assert_eq!(read(&StdDisk, dir.path(), "lake"), None);
+            }
+            for cut in 0..whole.len() {
+                std::fs::write(&path, &whole[..cut]).unwrap();
+                assert_eq!(read(&StdDisk, dir.path(), "lake"), None);
+            }
         }
-        std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-        assert_eq!(read(&StdDisk, dir.path(), "lake"), None);
+    }
+
+    #[test]
+    fn a_cursor_of_format_1_is_read() {
+        let mut bytes = [MAGIC_1, 77u64.to_le_bytes()].concat();
+        bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+        assert_eq!(Cursor::decode(&bytes), Some(Cursor { seq: 77, ..Cursor::default() }));
     }
 }

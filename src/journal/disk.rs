@@ -21,7 +21,17 @@ pub(super) trait Disk: Send + Sync {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove(&self, path: &Path) -> io::Result<()>;
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// How full the file system is that holds `dir`.
+    fn space(&self, dir: &Path) -> io::Result<Space>;
     fn lock(&self, path: &Path) -> Result<DiskLock, TryLockError>;
+}
+
+/// Of a file system, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Space {
+    pub total: u64,
+    /// What this process may still use.
+    pub available: u64,
 }
 
 /// An open file.
@@ -31,6 +41,9 @@ pub(super) trait DiskFile: Send + Sync {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Makes the file `len` bytes long, of which the new ones are zeros that have their place on the disk: writing
+    /// them later takes no space, and their sync does not write the file's length.
+    fn allocate(&self, len: u64) -> io::Result<()>;
     fn sync_data(&self) -> io::Result<()>;
     fn sync_all(&self) -> io::Result<()>;
 }
@@ -76,6 +89,14 @@ impl Disk for StdDisk {
         File::open(dir)?.sync_all()
     }
 
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(dir)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        // Blocks that only root may use are full to everybody else.
+        let total = bytes(found.f_blocks.saturating_sub(found.f_bfree.saturating_sub(found.f_bavail)));
+        Ok(Space { total, available: bytes(found.f_bavail) })
+    }
+
     fn lock(&self, path: &Path) -> Result<DiskLock, TryLockError> {
         let file = private().create(true).open(path).map_err(TryLockError::Error)?;
         file.try_lock()?;
@@ -113,6 +134,16 @@ impl DiskFile for File {
         File::set_len(self, len)
     }
 
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        use rustix::fs::FallocateFlags;
+        use rustix::io::Errno;
+        match rustix::fs::fallocate(self, FallocateFlags::empty(), 0, len) {
+            // Not every file system can.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => File::set_len(self, len),
+            done => Ok(done?),
+        }
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         File::sync_data(self)?;
         // The sync of a file without a name succeeds, and what it holds is gone when the process ends.
@@ -129,12 +160,32 @@ impl DiskFile for File {
 
 /// Replaces `dir/name` by `bytes`, durably: after a crash it is the old file or the new one.
 pub(super) fn write_atomic(disk: &dyn Disk, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    create_whole(disk, dir, name, |file| file.write_all_at(bytes, 0)).map(drop)
+}
+
+/// Creates or replaces `dir/name`: it has its name only when what `fill` made of it is durable. Leaves nothing behind
+/// when it fails.
+pub(super) fn create_whole(
+    disk: &dyn Disk,
+    dir: &Path,
+    name: &str,
+    fill: impl FnOnce(&dyn DiskFile) -> io::Result<()>,
+) -> io::Result<Box<dyn DiskFile>> {
     let temporary = dir.join(format!("{name}.tmp"));
-    let file = disk.create(&temporary)?;
-    file.write_all_at(bytes, 0)?;
-    file.sync_all()?;
-    disk.rename(&temporary, &dir.join(name))?;
-    disk.sync_dir(dir)
+    let make = || {
+        let file = disk.create(&temporary)?;
+        fill(&*file)?;
+        file.sync_all()?;
+        disk.rename(&temporary, &dir.join(name))?;
+        Ok(file)
+    };
+    let made = make();
+    match &made {
+        Ok(_) => disk.sync_dir(dir)?,
+        // Best effort: the next open removes it too.
+        Err(_) => drop(disk.remove(&temporary)),
+    }
+    made
 }
 
 /// Fills `buffer` from `offset` on; an end of file before that is an error.
@@ -185,6 +236,24 @@ mod tests {
         assert_eq!(std::fs::read(dir.join("x")).unwrap(), b"two");
         let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o777;
         assert_eq!((mode(&root.path().join("a")), mode(&dir), mode(&dir.join("x"))), (0o700, 0o700, 0o600));
+    }
+
+    #[test]
+    fn allocated_bytes_are_zeros_with_a_place_on_the_disk() {
+        let root = tempfile::tempdir().unwrap();
+        let before = StdDisk.space(root.path()).unwrap();
+        let file = StdDisk.create(&root.path().join("x")).unwrap();
+        file.allocate(1 << 20).unwrap();
+        let found = std::fs::metadata(root.path().join("x")).unwrap();
+        assert_eq!((found.len(), found.blocks() * 512 >= 1 << 20), (1 << 20, true));
+        assert!(before.available > 0 && before.available <= before.total);
+    }
+
+    #[test]
+    fn a_file_that_is_not_finished_leaves_nothing_behind() {
+        let root = tempfile::tempdir().unwrap();
+        let failed = create_whole(&StdDisk, root.path(), "x", |_| Err(io::Error::other("full")));
+        assert!(failed.is_err() && StdDisk.names(root.path()).unwrap().is_empty());
     }
 
     #[test]

@@ -5,36 +5,48 @@
 //!       id                          the journal's name in the lake
 //!       <first seq, 20 digits>.seg  records, in segments
 //!       <reader>.cursor             the last record that a reader is done with
-//!       quarantine/                 copies of damaged segments, for people
+//!       <reader>.attempt            what a reader's owner is working on
+//!       erase.pending               what is being erased
+//!       reserve                     room on the disk, for the way out when it is full
+//!       quarantine/                 copies of damaged segments and records set aside, for people
 //! ```
 //!
 //! 1. An append returns after its bytes, and the directory that names their segment, are synced; never before.
 //! 2. Readers see records that are durable, in order, and no other; each at least once, until its reader commits it.
-//! 3. A segment goes when every reader's cursor, durably, is past it. The segment in use stays.
-//! 4. A segment that failed to write or sync is never written or synced again.
+//! 3. A segment goes when every reader's cursor, durably, is past it. The segment in use stays. A reader with a budget
+//!    is moved on when more waits for it, and what it loses is counted; one without fills the journal to its bound,
+//!    and then appends are refused.
+//! 4. A segment that failed to write or sync is never written or synced again, but for erasing. Appends are refused
+//!    while the disk fails or is full, and taken again when it heals.
 //! 5. A record that was not acknowledged may be there after a crash, or not. Its number may be missing, but within an
 //!    open it never names another record, and the next open has another epoch.
 //!
 //! The way of a record: [`Journal::append`] encodes it and queues it (`queue`), the writer thread takes all that waits,
 //! writes and syncs it at once (`writer`), and wakes its waiters and the readers (`reader`).
 
+mod attempts;
 mod core;
 mod cursor;
 mod disk;
+mod erase;
+mod error;
 mod frame;
+mod health;
+mod options;
 mod quarantine;
 mod queue;
 mod reader;
 mod recovery;
 mod scan;
 mod segment;
+mod space;
 mod state;
+mod walk;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
-use std::fs::TryLockError;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -43,48 +55,15 @@ use tokio::sync::oneshot;
 
 use crate::redaction::RedactedBatch;
 
+pub use self::attempts::Suspicion;
 use self::core::Core;
 use self::disk::{Disk, StdDisk};
+pub use self::error::{AppendError, EraseError, OpenError};
+pub use self::health::Finding;
+use self::health::Trouble;
+pub use self::options::JournalOptions;
 use self::queue::Pending;
-pub use self::reader::{ReadError, Reader};
-
-/// No segment is smaller than that (unless it was cut): its header and a little room.
-const SEGMENT_BYTES_MIN: u64 = segment::DATA_START + 4096;
-/// No segment is larger than that: recovery reads a segment as a whole.
-const SEGMENT_BYTES_MAX: u64 = 256 << 20;
-/// The largest record; it gets a segment of its own if need be.
-const MAX_RECORD_BYTES: usize = SEGMENT_BYTES_MAX as usize - segment::DATA_START as usize - frame::FRAME_HEADER;
-
-/// Bounds of the journal.
-#[derive(Clone, Debug)]
-pub struct JournalOptions {
-    /// Size at which a segment is closed, bytes. Default 64 MiB.
-    pub segment_bytes: u64,
-    /// Gather at most that many bytes into one group commit. Default 1 MiB.
-    pub group_bytes: usize,
-    /// Refuse appends while the journal's segments exceed that many bytes. Default 8 GiB.
-    pub max_bytes: u64,
-}
-
-impl Default for JournalOptions {
-    fn default() -> JournalOptions {
-        JournalOptions { segment_bytes: 64 << 20, group_bytes: 1 << 20, max_bytes: 8 << 30 }
-    }
-}
-
-impl JournalOptions {
-    /// Small journals have small segments, for only whole segments are let go.
-    fn clamped(self) -> JournalOptions {
-        let segment_bytes = self.segment_bytes.min(self.max_bytes / 4).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
-        let group_bytes = self.group_bytes.min(segment_bytes as usize);
-        JournalOptions { segment_bytes, group_bytes, ..self }
-    }
-
-    /// The largest record taken.
-    fn record_bytes(&self) -> usize {
-        MAX_RECORD_BYTES.min(usize::try_from(self.max_bytes).unwrap_or(usize::MAX))
-    }
-}
+pub use self::reader::{ReadError, Reader, Retained};
 
 /// Where a record stands: the epoch of the open that wrote it, and its number, which grows by one per record and
 /// never restarts in a journal.
@@ -92,47 +71,6 @@ impl JournalOptions {
 pub struct Position {
     pub seq: u64,
     pub epoch: u64,
-}
-
-/// Why an append was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum AppendError {
-    #[error("journal is full ({bytes} bytes wait for its readers)")]
-    Full { bytes: u64 },
-    #[error("record of {0} bytes is larger than the journal takes")]
-    TooLarge(usize),
-    #[error("journal cannot write: {0}")]
-    Failed(Arc<std::io::Error>),
-    #[error("journal is closed")]
-    Closed,
-}
-
-/// Why a journal, or a reader of it, was not opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("{path} is in use by another process: stop that one, or use another data directory")]
-    Locked { path: String },
-    #[error("{path}: {source}")]
-    Io { path: String, source: std::io::Error },
-    #[error("{path} was written by a newer version (format {found}, this one knows {known}): use that version")]
-    Format { path: String, found: u32, known: u32 },
-    #[error("journal has a reader {name:?} already")]
-    ReaderTaken { name: String },
-    #[error("journal is closed")]
-    Closed,
-}
-
-impl OpenError {
-    fn at(path: &Path) -> impl FnOnce(std::io::Error) -> OpenError {
-        move |source| OpenError::Io { path: path.display().to_string(), source }
-    }
-
-    fn from_lock(dir: &Path, error: TryLockError) -> OpenError {
-        match error {
-            TryLockError::WouldBlock => OpenError::Locked { path: dir.display().to_string() },
-            TryLockError::Error(source) => OpenError::at(&dir.join("lock"))(source),
-        }
-    }
 }
 
 /// Figures since the open, and the state of the readers.
@@ -160,6 +98,8 @@ pub struct ReaderStats {
     pub backlog_records: u64,
     /// Of the segments that the reader still needs, as a whole.
     pub backlog_bytes: u64,
+    /// Lost to the reader's budget, ever.
+    pub dropped_records: u64,
 }
 
 /// The journal. Cheap to clone; the last clone's drop flushes and closes it.
@@ -213,9 +153,12 @@ impl Journal {
         if frame.len() - frame::FRAME_HEADER > core.options.record_bytes() {
             return Err(AppendError::TooLarge(frame.len() - frame::FRAME_HEADER));
         }
+        if let Some(full @ Trouble::DiskFull(_)) = &*locked(&core.trouble) {
+            return Err(full.error());
+        }
         let room = core.queue.room(frame.len()).await?;
         let (answer, answered) = oneshot::channel();
-        core.queue.push(Pending { frame, answer, room }, core.bytes(), core.options.max_bytes)?;
+        core.queue.push(Pending { frame, answer, room }, core.binding_bytes(), core.options.max_bytes)?;
         answered.await.unwrap_or(Err(AppendError::Closed))
     }
 
@@ -223,7 +166,28 @@ impl Journal {
     /// is kept if it never was there. From then on the journal keeps what this reader has not committed, until
     /// [`Journal::forget`]. One reader of a name may live at a time.
     pub fn reader(&self, name: &str) -> Result<Reader, OpenError> {
-        Reader::new(self.handle.core.clone(), name)
+        Reader::new(self.handle.core.clone(), name, None)
+    }
+
+    /// The same, for a reader that must never make appends fail: when more than `budget` bytes wait for it (but for the
+    /// segment in use), or the disk is full, it loses its oldest records, which is counted.
+    pub fn reader_with_budget(&self, name: &str, budget: u64) -> Result<Reader, OpenError> {
+        Reader::new(self.handle.core.clone(), name, Some(budget))
+    }
+
+    /// All records that the journal holds now, for who looks for some of them (to erase what a session left here).
+    pub fn retained(&self) -> Retained {
+        Retained::new(self.handle.core.clone())
+    }
+
+    /// Erases records wherever they stand, also in the segment in use and in quarantine: their bytes on the disk are
+    /// overwritten, durably, and readers skip them. Returns how many were there; the others are gone, or erased
+    /// already. A reader may hold one that it was given before. Blocks for several syncs.
+    ///
+    /// # Errors
+    /// With the disk's error. Then some may be erased, and others not yet: the next call, or the next open, finishes it.
+    pub fn erase(&self, positions: &[Position]) -> Result<u64, EraseError> {
+        self.handle.core.erase(positions)
     }
 
     /// Removes the cursor of a reader that will not come back, and with it what only this reader still needed.
@@ -236,9 +200,10 @@ impl Journal {
         self.handle.core.bytes()
     }
 
-    /// `true` when recovery found damage or a segment was poisoned since the open.
-    pub fn degraded(&self) -> bool {
-        self.handle.core.degraded()
+    /// What a person should know now: appends that fail, a full disk or journal, damage. Empty when all is well. Looks
+    /// into the quarantine directory.
+    pub fn findings(&self) -> Vec<Finding> {
+        self.handle.core.findings()
     }
 
     pub fn stats(&self) -> JournalStats {

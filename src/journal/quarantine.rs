@@ -1,53 +1,124 @@
-//! `quarantine/`: damaged segments, kept for people. Best effort: a failure here must not keep the journal from going
-//! on, so it is only logged.
+//! `quarantine/`: what was found damaged, and records that could not be processed, for people to look at. As long as
+//! anything is in it, the journal says so. Best effort: a failure here must not keep the journal from going on, so it
+//! is only logged, and remembered until the process ends.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::core::Core;
 use super::disk::{self, Disk};
-use super::segment;
+use super::{Position, segment, space};
 
-fn folder(dir: &Path) -> PathBuf {
+/// Nothing is added beyond that many files, or when they have that many bytes: they are evidence, not a second journal.
+const MOST_FILES: usize = 1000;
+const MOST_BYTES: u64 = 1 << 30;
+
+/// Where it is.
+pub(super) fn folder(dir: &Path) -> PathBuf {
     dir.join("quarantine")
 }
 
-/// Keeps a copy of a segment, unless there is one already.
-pub(super) fn copy_segment(disk: &dyn Disk, dir: &Path, first_seq: u64) {
-    log(first_seq, try_copy(disk, dir, &segment::file_name(first_seq)));
+/// The names of what is in it.
+pub(super) fn names(disk: &dyn Disk, dir: &Path) -> Vec<String> {
+    // Mostly there is no such directory.
+    disk.names(&folder(dir)).unwrap_or_default()
 }
 
-fn try_copy(disk: &dyn Disk, dir: &Path, name: &str) -> io::Result<()> {
-    disk.create_dir(&folder(dir))?;
-    if disk.names(&folder(dir))?.iter().any(|existing| existing == name) {
-        return Ok(());
-    }
-    let file = disk.open(&dir.join(name))?;
-    let (bytes, _) = disk::read_lossy(&*file, file.len()?);
-    disk::write_atomic(disk, &folder(dir), name, &bytes)
+/// Keeps a copy of a segment, unless there is one already. Says whether it is there.
+pub(super) fn copy_segment(disk: &dyn Disk, dir: &Path, first_seq: u64) -> bool {
+    let name = segment::file_name(first_seq);
+    let copy = || {
+        if names(disk, dir).contains(&name) {
+            return Ok(());
+        }
+        let file = disk.open(&dir.join(&name))?;
+        let length = file.len()?;
+        make_room(disk, dir, length)?;
+        let (bytes, _) = disk::read_lossy(&*file, length);
+        disk::write_atomic(disk, &folder(dir), &name, &bytes)
+    };
+    done(&name, copy())
 }
 
-/// Moves a segment away, under a name that is free.
-pub(super) fn move_segment(disk: &dyn Disk, dir: &Path, first_seq: u64) {
-    log(first_seq, try_move(disk, dir, &segment::file_name(first_seq)));
+/// Moves a segment away, under a name that is free. Says whether it could.
+pub(super) fn move_segment(disk: &dyn Disk, dir: &Path, first_seq: u64) -> bool {
+    let name = segment::file_name(first_seq);
+    let away = || {
+        let folder = folder(dir);
+        disk.create_dir(&folder)?;
+        let taken = disk.names(&folder)?;
+        let mut free = name.clone();
+        for n in 1..=taken.len() {
+            if taken.contains(&free) {
+                free = format!("{name}.{n}");
+            }
+        }
+        disk.rename(&dir.join(&name), &folder.join(free))?;
+        disk.sync_dir(&folder)?;
+        disk.sync_dir(dir)
+    };
+    done(&name, away())
 }
 
-fn try_move(disk: &dyn Disk, dir: &Path, name: &str) -> io::Result<()> {
-    let folder = folder(dir);
-    disk.create_dir(&folder)?;
-    let taken = disk.names(&folder)?;
-    let mut free = name.to_owned();
-    for n in 1..=taken.len() {
-        if taken.contains(&free) {
-            free = format!("{name}.{n}");
+/// Leaves a note about damage of which there is nothing to copy. Says whether it could.
+pub(super) fn note(disk: &dyn Disk, dir: &Path, name: &str, text: &str) -> bool {
+    let write = || {
+        make_room(disk, dir, text.len() as u64)?;
+        disk::write_atomic(disk, &folder(dir), name, text.as_bytes())
+    };
+    done(name, write())
+}
+
+/// The names of the files of a record that was set aside: what is known about it, and itself.
+pub(super) fn record_names(position: Position) -> [String; 2] {
+    [".json", ".batch"].map(|end| format!("record-{:020}-{:016x}{end}", position.seq, position.epoch))
+}
+
+impl Core {
+    /// Sets a record aside that could not be processed: as it stands in the journal (redacted), with its hash.
+    pub(super) fn set_aside(&self, position: Position, payload: &[u8], reason: &str) {
+        tracing::error!(
+            seq = position.seq,
+            epoch = position.epoch,
+            bytes = payload.len(),
+            reason,
+            "journal: record set aside"
+        );
+        let (disk, dir) = (&*self.disk, &self.dir);
+        let [about, record] = record_names(position);
+        let hash = blake3::hash(payload).to_hex();
+        let text = format!(
+            "{{\"seq\":{},\"epoch\":\"{:016x}\",\"bytes\":{},\"blake3\":\"{hash}\",\"reason\":\"{reason}\"}}\n",
+            position.seq,
+            position.epoch,
+            payload.len(),
+        );
+        let keep = || {
+            make_room(disk, dir, (text.len() + payload.len()) as u64)?;
+            disk::write_atomic(disk, &folder(dir), &record, payload)?;
+            disk::write_atomic(disk, &folder(dir), &about, text.as_bytes())
+        };
+        if !done(&about, space::with_reserve(disk, dir, keep)) {
+            self.note_damage();
         }
     }
-    disk.rename(&dir.join(name), &folder.join(free))?;
-    disk.sync_dir(&folder)?;
-    disk.sync_dir(dir)
 }
 
-fn log(segment: u64, result: io::Result<()>) {
-    if let Err(error) = result {
-        tracing::error!(segment, %error, "journal: quarantine failed");
+/// Fails when `bytes` more would be too much.
+fn make_room(disk: &dyn Disk, dir: &Path, bytes: u64) -> io::Result<()> {
+    disk.create_dir(&folder(dir))?;
+    let names = names(disk, dir);
+    let length = |name: &String| disk.open(&folder(dir).join(name)).and_then(|file| file.len()).unwrap_or(0);
+    let held: u64 = names.iter().map(length).sum();
+    match names.len() >= MOST_FILES || held + bytes > MOST_BYTES {
+        true => Err(io::Error::other("quarantine is full: look at what is there and delete it")),
+        false => Ok(()),
     }
+}
+
+fn done(file: &str, result: io::Result<()>) -> bool {
+    if let Err(error) = &result {
+        tracing::error!(file, %error, "journal: nothing could be put into quarantine");
+    }
+    result.is_ok()
 }

@@ -1,7 +1,8 @@
 //! Records on their way to the writer thread: bounded in bytes, taken in groups.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -20,6 +21,15 @@ pub(super) struct Pending {
     pub answer: oneshot::Sender<Result<Position, AppendError>>,
     /// Room in the queue, held until the record is durable or has failed.
     pub room: OwnedSemaphorePermit,
+}
+
+/// What the writer has to do.
+pub(super) enum Taken {
+    Group(Vec<Pending>),
+    /// Nothing came within its patience.
+    Idle,
+    /// The queue was closed and is empty.
+    Closed,
 }
 
 pub(super) struct Queue {
@@ -65,12 +75,17 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for records and takes what is there, up to the size of a group but at least one; `None` when the queue
-    /// was closed and is empty.
-    pub(super) fn take_group(&self) -> Option<Vec<Pending>> {
+    /// Waits for records and takes what is there, up to the size of a group but at least one. Nothing is gathered for
+    /// its own sake: while one group is written and synced, the next one comes together.
+    pub(super) fn take_group(&self, patience: Option<Duration>) -> Taken {
         let waiting = locked(&self.waiting);
         let idle = |waiting: &mut Waiting| waiting.records.is_empty() && !waiting.closed;
-        let mut waiting = self.changed.wait_while(waiting, idle).unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut waiting = match patience {
+            None => self.changed.wait_while(waiting, idle).unwrap_or_else(PoisonError::into_inner),
+            Some(patience) => {
+                self.changed.wait_timeout_while(waiting, patience, idle).unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
         let (mut group, mut bytes) = (Vec::new(), 0);
         while let Some(next) = waiting.records.front() {
             bytes += next.frame.len();
@@ -79,7 +94,11 @@ impl Queue {
             }
             group.extend(waiting.records.pop_front());
         }
-        if group.is_empty() { None } else { Some(group) }
+        match group.is_empty() {
+            false => Taken::Group(group),
+            true if waiting.closed => Taken::Closed,
+            true => Taken::Idle,
+        }
     }
 
     /// That many bytes of a taken group are in the segments now, or have failed.
@@ -112,7 +131,10 @@ mod tests {
     }
 
     fn group(queue: &Queue) -> Option<Vec<usize>> {
-        Some(queue.take_group()?.iter().map(|record| record.frame.len()).collect())
+        match queue.take_group(None) {
+            Taken::Group(group) => Some(group.iter().map(|record| record.frame.len()).collect()),
+            Taken::Idle | Taken::Closed => None,
+        }
     }
 
     #[test]
@@ -135,6 +157,14 @@ mod tests {
         assert!(matches!(push(&queue, 60, 100), Err(AppendError::Full { bytes: 60 })));
         queue.done(60);
         push(&queue, 60, 100).unwrap();
+    }
+
+    #[test]
+    fn a_writer_without_work_gets_its_turn() {
+        let queue = Queue::new(100);
+        assert!(matches!(queue.take_group(Some(Duration::from_millis(1))), Taken::Idle));
+        queue.close();
+        assert!(matches!(queue.take_group(Some(Duration::from_secs(60))), Taken::Closed));
     }
 
     #[tokio::test]

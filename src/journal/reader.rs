@@ -3,20 +3,15 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::attempts::{AttemptFile, Suspicion};
 use super::core::{Core, Tip};
-use super::disk::{self, DiskFile};
-use super::frame::{FRAME_HEADER, FrameHeader};
-use super::scan::scan;
-use super::state::Segment;
-use super::{OpenError, Position, cursor, locked, quarantine, segment};
-
-/// Bytes read from a segment at once.
-const BLOCK_BYTES: u64 = 512 << 10;
+use super::cursor::{self, Cursor};
+use super::walk::Walk;
+use super::{OpenError, Position, locked};
 
 /// A record could not be read, or a cursor not be moved.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +21,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    fn at(path: PathBuf) -> impl FnOnce(io::Error) -> ReadError {
+    pub(super) fn at(path: PathBuf) -> impl FnOnce(io::Error) -> ReadError {
         move |source| ReadError::Io { path: path.display().to_string(), source }
     }
 }
@@ -35,41 +30,57 @@ impl ReadError {
 ///
 /// Reading blocks for the file; small records share the block of up to 512 KiB that they were read in.
 pub struct Reader {
-    core: Arc<Core>,
+    walk: Walk,
     name: String,
-    /// The next record's seq, or less.
-    want: u64,
-    open: Option<OpenSegment>,
+    attempts: Option<AttemptFile>,
     tip: watch::Receiver<Tip>,
 }
 
 impl Reader {
-    pub(super) fn new(core: Arc<Core>, name: &str) -> Result<Reader, OpenError> {
+    pub(super) fn new(core: Arc<Core>, name: &str, budget: Option<u64>) -> Result<Reader, OpenError> {
         let mut state = locked(&core.state);
         if !state.live.insert(name.to_owned()) {
             return Err(OpenError::ReaderTaken { name: name.to_owned() });
         }
-        let (known, start) = (state.cursors.get(name).copied(), state.start());
+        let known = state.cursors.get(name).copied();
+        let start = Cursor { seq: state.start(), budget, dropped: 0 };
+        let cursor = known.map_or(start, |known| Cursor { budget, ..known });
         // Before its file is written: what the reader will need must not go in the meantime.
-        state.cursors.entry(name.to_owned()).or_insert(start);
+        state.cursors.insert(name.to_owned(), cursor);
         drop(state);
-        let want = known.unwrap_or(start) + 1;
-        let reader = Reader { want, name: name.to_owned(), open: None, tip: core.tip.subscribe(), core };
+        let tip = core.tip.subscribe();
+        let reader = Reader { walk: Walk::new(core, cursor.seq), name: name.to_owned(), attempts: None, tip };
         if reader.tip.borrow().closed {
             return Err(OpenError::Closed);
         }
-        if known.is_none() {
-            reader.create_cursor(start)?;
+        if known != Some(cursor) {
+            reader.write_first_cursor(known, cursor)?;
         }
-        Ok(reader)
+        reader.with_attempts()
     }
 
-    fn create_cursor(&self, seq: u64) -> Result<(), OpenError> {
-        let core = &self.core;
-        cursor::write(&*core.disk, &core.dir, &self.name, seq).map_err(|error| {
-            locked(&core.state).cursors.remove(&self.name);
+    fn write_first_cursor(&self, known: Option<Cursor>, cursor: Cursor) -> Result<(), OpenError> {
+        let core = &self.walk.core;
+        let _moving = locked(&core.cursors);
+        core.write_cursor(&self.name, cursor).map_err(|error| {
+            let mut state = locked(&core.state);
+            match known {
+                Some(known) => drop(state.cursors.insert(self.name.clone(), known)),
+                None => drop(state.cursors.remove(&self.name)),
+            }
+            drop(state);
             OpenError::at(&core.dir.join(cursor::file_name(&self.name)))(error)
         })
+    }
+
+    /// Without the file a deadly record is met again; that is no reason not to read.
+    fn with_attempts(mut self) -> Result<Reader, OpenError> {
+        let core = &self.walk.core;
+        match AttemptFile::open(&*core.disk, &core.dir, &cursor::escaped(&self.name)) {
+            Ok(attempts) => self.attempts = Some(attempts),
+            Err(error) => tracing::warn!(reader = self.name, %error, "journal: attempts cannot be noted"),
+        }
+        Ok(self)
     }
 
     /// The next record (an encoded `Batch`), as soon as it is durable; `None` when the journal was closed and
@@ -88,160 +99,83 @@ impl Reader {
 
     /// The next record if it is durable by now.
     pub fn try_next(&mut self) -> Result<Option<(Position, Bytes)>, ReadError> {
-        loop {
-            let step = self.open.as_mut().map_or(Ok(Step::End), OpenSegment::step);
-            match step.map_err(self.failed())? {
-                Step::Record(seq, payload) if seq >= self.want => {
-                    self.want = seq + 1;
-                    let epoch = self.open.as_ref().map_or(0, |open| open.segment.stamp.epoch);
-                    return Ok(Some((Position { seq, epoch }, payload)));
-                }
-                Step::Record(..) => {}
-                Step::Damaged => self.repair().map_err(self.failed())?,
-                Step::End if self.advance()? => {}
-                Step::End => return Ok(None),
-            }
-        }
-    }
-
-    /// Goes on to where the next durable record is; `false` if there is none yet.
-    fn advance(&mut self) -> Result<bool, ReadError> {
-        let Some(found) = locked(&self.core.state).locate(self.want).cloned() else { return Ok(false) };
-        match &mut self.open {
-            Some(open) if open.segment.stamp == found.stamp => {
-                if open.at >= found.end() {
-                    // Its last records are lost.
-                    self.want = found.last_seq + 1;
-                }
-                open.segment = found;
-            }
-            _ => {
-                let path = self.core.dir.join(segment::file_name(found.stamp.first_seq));
-                let file = self.core.disk.open(&path).map_err(ReadError::at(path))?;
-                self.open = Some(OpenSegment::new(file, found));
-            }
-        }
-        Ok(true)
-    }
-
-    /// A frame that was durable cannot be read any more: finds out what of the segment still can, and goes on with
-    /// that.
-    ///
-    /// Only for bytes that are not what was written. A disk that does not answer may do so later, and then nothing
-    /// is lost: that is an error.
-    fn repair(&mut self) -> io::Result<()> {
-        let Some(open) = &mut self.open else { return Ok(()) };
-        let first_seq = open.segment.stamp.first_seq;
-        let mut bytes = vec![0; open.file.len()?.min(open.segment.end()) as usize];
-        disk::read_exact_at(&*open.file, &mut bytes, 0)?;
-        let found = scan(&bytes, open.segment.stamp);
-        let lost = found.missing.map_or(0, |(_, count)| count) + (open.segment.last_seq - found.last_seq);
-        tracing::error!(segment = first_seq, lost, "journal: records are damaged, reading goes on behind them");
-        self.core.set_degraded();
-        self.core.counters.lost_records.fetch_add(lost, Relaxed);
-        quarantine::copy_segment(&*self.core.disk, &self.core.dir, first_seq);
-        self.core.narrow(first_seq, open.segment.end(), &found.extents);
-        open.segment.extents = found.extents;
-        open.block = Bytes::new();
-        Ok(())
-    }
-
-    fn failed(&self) -> impl FnOnce(io::Error) -> ReadError + use<> {
-        let first_seq = self.open.as_ref().map_or(0, |open| open.segment.stamp.first_seq);
-        ReadError::at(self.core.dir.join(segment::file_name(first_seq)))
+        let name = &self.name;
+        self.walk.next(|state| state.cursors.get(name).map_or(0, |cursor| cursor.seq))
     }
 
     /// Everything up to and including `position` is done with: moves the cursor durably, and lets go of segments
     /// that every reader is past. Records before it that were not read yet are skipped. Blocks for two syncs.
     pub fn commit(&mut self, position: Position) -> Result<(), ReadError> {
-        let core = &self.core;
+        let core = self.walk.core.clone();
         let seq = position.seq.min(self.tip.borrow().seq);
-        if locked(&core.state).cursors.get(&self.name).is_some_and(|committed| *committed >= seq) {
+        let moving = locked(&core.cursors);
+        let known = locked(&core.state).cursors.get(&self.name).copied().unwrap_or_default();
+        if known.seq >= seq {
             return Ok(());
         }
+        let cursor = Cursor { seq, ..known };
         let path = core.dir.join(cursor::file_name(&self.name));
-        cursor::write(&*core.disk, &core.dir, &self.name, seq).map_err(ReadError::at(path))?;
-        self.want = self.want.max(seq + 1);
+        core.write_cursor(&self.name, cursor).map_err(ReadError::at(path))?;
+        self.walk.want = self.walk.want.max(seq + 1);
         let mut state = locked(&core.state);
-        state.cursors.insert(self.name.clone(), seq);
+        state.cursors.insert(self.name.clone(), cursor);
         let expired = state.take_expired();
-        drop(state);
+        drop((state, moving));
         core.remove(expired);
         Ok(())
+    }
+
+    /// How a record is to be treated, after what earlier processes died of. One that is suspect is to be tried alone
+    /// ([`Reader::begin`] with it as first and last); one that is condemned is to be set aside.
+    pub fn suspicion(&self, position: Position) -> Suspicion {
+        self.attempts.as_ref().map_or(Suspicion::None, |attempts| attempts.suspicion(position.seq))
+    }
+
+    /// Notes, for the next process, that this one works on the records from `first` to `last`.
+    pub fn begin(&mut self, first: Position, last: Position) {
+        self.note(|attempts| attempts.begin(first.seq..=last.seq));
+    }
+
+    /// Notes that the work begun last is done, and that the process has survived it.
+    pub fn end(&mut self) {
+        self.note(AttemptFile::end);
+    }
+
+    fn note(&mut self, note: impl FnOnce(&mut AttemptFile) -> io::Result<()>) {
+        if let Some(attempts) = &mut self.attempts
+            && let Err(error) = note(attempts)
+        {
+            tracing::warn!(reader = self.name, %error, "journal: attempts cannot be noted any more");
+            self.attempts = None;
+        }
+    }
+
+    /// Sets a record aside that cannot be processed: keeps it, as it stands in the journal, in quarantine, where
+    /// people find it. `reason` is for them; it holds no content.
+    pub fn set_aside(&self, position: Position, record: &[u8], reason: &'static str) {
+        self.walk.core.set_aside(position, record, reason);
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        locked(&self.core.state).live.remove(&self.name);
-        self.core.unlock_if_idle();
+        locked(&self.walk.core.state).live.remove(&self.name);
+        self.walk.core.unlock_if_idle();
     }
 }
 
-/// What comes next in a segment.
-enum Step {
-    Record(u64, Bytes),
-    /// No valid frame where one was.
-    Damaged,
-    /// No more, for now.
-    End,
-}
+/// All records that the journal still holds, also those that its readers are done with while their segment is there;
+/// none that was appended after it was made need be among them.
+pub struct Retained(Walk);
 
-/// The segment that is being read.
-struct OpenSegment {
-    file: Box<dyn DiskFile>,
-    segment: Segment,
-    /// Offset of the next frame.
-    at: u64,
-    /// Bytes of the file from `block_at` on. Records share it.
-    block: Bytes,
-    block_at: u64,
-}
-
-impl OpenSegment {
-    fn new(file: Box<dyn DiskFile>, segment: Segment) -> OpenSegment {
-        OpenSegment { file, segment, at: 0, block: Bytes::new(), block_at: 0 }
+impl Retained {
+    pub(super) fn new(core: Arc<Core>) -> Retained {
+        let after = locked(&core.state).start();
+        Retained(Walk::new(core, after))
     }
 
-    fn step(&mut self) -> io::Result<Step> {
-        let Some(extent) = self.segment.extents.iter().find(|extent| extent.end > self.at) else {
-            return Ok(Step::End);
-        };
-        let limit = extent.end;
-        self.at = self.at.max(extent.start);
-        match self.frame(limit) {
-            Ok(Some((header, payload))) => {
-                self.at += header.size();
-                Ok(Step::Record(header.seq, payload))
-            }
-            Ok(None) => Ok(Step::Damaged),
-            // Somebody has cut the file.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Step::Damaged),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn frame(&mut self, limit: u64) -> io::Result<Option<(FrameHeader, Bytes)>> {
-        let start = self.bytes(FRAME_HEADER as u64, limit)?;
-        let Some(header) = start.first_chunk().map(FrameHeader::read) else { return Ok(None) };
-        let payload = self.bytes(header.size(), limit)?;
-        let payload = payload.slice(FRAME_HEADER.min(payload.len())..);
-        Ok(header.matches(self.segment.stamp, &payload).then_some((header, payload)))
-    }
-
-    /// That many bytes from `at` on; none if they cross `limit`.
-    fn bytes(&mut self, count: u64, limit: u64) -> io::Result<Bytes> {
-        let left = limit.saturating_sub(self.at);
-        if count > left {
-            return Ok(Bytes::new());
-        }
-        let cached = self.at >= self.block_at && self.at + count <= self.block_at + self.block.len() as u64;
-        if !cached {
-            let mut block = vec![0; count.max(BLOCK_BYTES).min(left) as usize];
-            disk::read_exact_at(&*self.file, &mut block, self.at)?;
-            (self.block, self.block_at) = (block.into(), self.at);
-        }
-        let start = (self.at - self.block_at) as usize;
-        Ok(self.block.slice(start..start + count as usize))
+    /// The next record (an encoded `Batch`), or `None` at the end. Blocks for the file.
+    pub fn try_next(&mut self) -> Result<Option<(Position, Bytes)>, ReadError> {
+        self.0.next(|_| 0)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::frame::{FRAME_HEADER, FrameHeader, Stamp};
+use super::frame::{FRAME_HEADER, FrameHeader, Kind, Stamp};
 use super::segment::DATA_START;
 
 /// A run of valid frames in a segment: byte offsets.
@@ -13,10 +13,10 @@ pub(super) type Extent = Range<u64>;
 pub(super) struct Scan {
     /// Ascending, none empty; more than one only if something between them is damaged.
     pub extents: Vec<Extent>,
-    /// The last valid frame's; one less than the segment's first if there is none.
+    /// The last record that is there, or was, as a mark says; one less than the segment's first if there is none.
     pub last_seq: u64,
-    /// Seqs missing before `last_seq`: the first, and how many.
-    pub missing: Option<(u64, u64)>,
+    /// Seqs up to `last_seq` of which there is no valid frame; ascending.
+    pub missing: Vec<Range<u64>>,
 }
 
 impl Scan {
@@ -24,18 +24,38 @@ impl Scan {
     pub(super) fn end(&self) -> u64 {
         self.extents.last().map_or(DATA_START, |extent| extent.end)
     }
+
+    /// `true` if something is damaged before the last valid frame.
+    pub(super) fn has_holes(&self) -> bool {
+        self.extents.len() > 1 || self.extents.first().is_some_and(|first| first.start > DATA_START)
+    }
+
+    /// How many records behind `after` and up to `through` are missing.
+    pub(super) fn lost(&self, after: u64, through: u64) -> u64 {
+        let inside = |gap: &Range<u64>| gap.end.min(through + 1).saturating_sub(gap.start.max(after + 1));
+        let gaps: u64 = self.missing.iter().map(inside).sum();
+        gaps + through.saturating_sub(self.last_seq.max(after))
+    }
+
+    /// Takes in a valid frame.
+    fn note(&mut self, kind: Kind, seq: u64) {
+        let expected = if kind == Kind::Mark { seq + 1 } else { seq };
+        if expected > self.last_seq + 1 {
+            self.missing.push(self.last_seq + 1..expected);
+        }
+        self.last_seq = self.last_seq.max(seq);
+    }
 }
 
 /// Scans a whole segment, given from its first byte.
 pub(super) fn scan(bytes: &[u8], stamp: Stamp) -> Scan {
-    let mut scan = Scan { extents: Vec::new(), last_seq: stamp.first_seq.saturating_sub(1), missing: None };
+    let mut scan = Scan { extents: Vec::new(), last_seq: stamp.first_seq.saturating_sub(1), missing: Vec::new() };
     let mut search = Search { bytes, stamp, used: used_len(bytes), budget: 8 * bytes.len() as u64 };
     let mut at = DATA_START;
     loop {
         let start = at;
-        while let Some(header) = search.frame_at(at, scan.last_seq) {
-            scan.note_missing(header.seq);
-            scan.last_seq = header.seq;
+        while let Some((header, kind)) = search.frame_at(at, scan.last_seq) {
+            scan.note(kind, header.seq);
             at += header.size();
         }
         if at > start {
@@ -44,16 +64,6 @@ pub(super) fn scan(bytes: &[u8], stamp: Stamp) -> Scan {
         match search.next_frame(at, scan.last_seq) {
             Some(next) => at = next,
             None => return scan,
-        }
-    }
-}
-
-impl Scan {
-    fn note_missing(&mut self, seq: u64) {
-        let expected = self.last_seq + 1;
-        if seq > expected {
-            let (first, count) = self.missing.unwrap_or((expected, 0));
-            self.missing = Some((first, count + (seq - expected)));
         }
     }
 }
@@ -69,20 +79,23 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The valid frame at offset `at`, if its number can follow `last`.
-    fn frame_at(&mut self, at: u64, last: u64) -> Option<FrameHeader> {
+    /// The valid frame at offset `at`, if its number can follow `last`: a mark may repeat it.
+    fn frame_at(&mut self, at: u64, last: u64) -> Option<(FrameHeader, Kind)> {
         let rest = self.bytes.get(at as usize..)?;
         let header = FrameHeader::read(rest.first_chunk()?);
         let most = (self.bytes.len() / FRAME_HEADER) as u64;
-        if header.seq <= last || header.seq - last > most {
+        // No frame has number 0; of zeros there are many.
+        if header.seq == 0 || header.seq < last || header.seq - last > most {
             return None;
         }
-        let payload = rest.get(FRAME_HEADER..header.size() as usize)?;
-        if header.matches(self.stamp, payload) {
-            return Some(header);
+        let payload = rest.get(FRAME_HEADER..usize::try_from(header.size()).ok()?)?;
+        match header.kind(self.stamp, payload) {
+            Some(kind) if header.seq > last || kind == Kind::Mark => Some((header, kind)),
+            _ => {
+                self.budget = self.budget.saturating_sub(header.size());
+                None
+            }
         }
-        self.budget = self.budget.saturating_sub(header.size());
-        None
     }
 
     /// Offset of the first valid frame behind `at`.
@@ -103,7 +116,7 @@ fn used_len(bytes: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frame::{seal, unsealed};
+    use super::super::frame::{mark, seal, unsealed};
     use super::*;
 
     const STAMP: Stamp = Stamp { first_seq: 5, epoch: 77 };
@@ -133,7 +146,7 @@ mod tests {
     #[test]
     fn finds_all_frames_of_a_whole_segment() {
         let (bytes, offsets) = segment(&PAYLOADS);
-        let expected = Scan { extents: one(DATA_START, offsets[4]), last_seq: 8, missing: None };
+        let expected = Scan { extents: one(DATA_START, offsets[4]), last_seq: 8, missing: Vec::new() };
         assert_eq!(scan(&bytes, STAMP), expected);
         assert_eq!(scan(&bytes[..offsets[4] as usize], STAMP), expected);
         assert_eq!(scan(&bytes[..START], STAMP).last_seq, 4);
@@ -147,7 +160,7 @@ mod tests {
             let whole = offsets[1..].iter().filter(|end| **end <= cut as u64).count();
             let found = scan(&bytes[..cut], STAMP);
             assert_eq!((found.last_seq, found.end()), (4 + whole as u64, offsets[whole]), "cut at {cut}");
-            assert_eq!(found.missing, None);
+            assert_eq!(found.missing, []);
         }
     }
 
@@ -160,10 +173,24 @@ mod tests {
             let found = scan(&bytes, STAMP);
             let kept: u64 = found.extents.iter().map(|extent| extent.end - extent.start).sum();
             assert_eq!(kept, offsets[4] - DATA_START - (offsets[hit + 1] - offsets[hit]), "bit {bit}");
-            let missing = (hit < 3).then_some((STAMP.first_seq + hit as u64, 1));
+            let gap = STAMP.first_seq + hit as u64;
+            let missing: Vec<_> = (hit < 3).then_some(gap..gap + 1).into_iter().collect();
             assert_eq!(found.missing, missing, "bit {bit}");
+            assert_eq!(found.lost(4, 8), 1, "bit {bit}");
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
+    }
+
+    #[test]
+    fn a_mark_tells_a_damaged_last_record_from_one_that_was_being_written() {
+        let (mut bytes, offsets) = segment(&PAYLOADS);
+        let end = offsets[4] as usize;
+        bytes[end - 1] ^= 1;
+        assert_eq!((scan(&bytes, STAMP).last_seq, scan(&bytes, STAMP).missing), (7, vec![]));
+        bytes[end..end + FRAME_HEADER].copy_from_slice(&mark(STAMP, 8));
+        let found = scan(&bytes, STAMP);
+        assert_eq!((found.last_seq, found.missing), (8, one(8, 9)));
+        assert_eq!(found.extents[1], offsets[4]..offsets[4] + FRAME_HEADER as u64);
     }
 
     #[test]
@@ -171,7 +198,8 @@ mod tests {
         let (mut bytes, offsets) = segment(&PAYLOADS);
         bytes[offsets[0] as usize..offsets[2] as usize].fill(0);
         let found = scan(&bytes, STAMP);
-        assert_eq!((found.extents, found.missing), (one(offsets[2], offsets[4]), Some((5, 2))));
+        assert_eq!((&found.extents, &found.missing), (&one(offsets[2], offsets[4]), &vec![5..7]));
+        assert_eq!([found.lost(4, 8), found.lost(5, 8), found.lost(4, 5), found.lost(6, 10)], [2, 1, 1, 2]);
     }
 
     #[test]
@@ -185,7 +213,7 @@ mod tests {
             bytes.extend_from_slice(&5u64.to_le_bytes());
         }
         let mut search = Search { bytes: &bytes, stamp: STAMP, used: bytes.len(), budget: 8 * len as u64 };
-        assert_eq!(search.next_frame(DATA_START, 4), None);
+        assert_eq!(search.next_frame(DATA_START, 4), None::<u64>);
         assert_eq!(search.budget, 0);
     }
 }

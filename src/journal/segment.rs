@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::disk::{Disk, DiskFile};
+use super::disk::{self, Disk, DiskFile};
 use super::frame::Stamp;
 
 /// The header fills a block of its own, twice: without the epoch it holds, no frame of the segment can be checked.
@@ -12,8 +12,9 @@ const HEADER_BLOCK: usize = 4096;
 pub(super) const DATA_START: u64 = 2 * HEADER_BLOCK as u64;
 
 const MAGIC: [u8; 8] = *b"SLJOURNL";
-/// The format this version writes, and the newest it reads.
-pub(super) const FORMAT: u32 = 1;
+/// The format this version writes, and the newest it reads. It reads every older one: 1 is the same, without
+/// tombstones and marks.
+pub(super) const FORMAT: u32 = 2;
 /// No journal comes that far: a number beyond it is not one of ours, and would leave no room for the next.
 pub(super) const SEQ_MAX: u64 = 1 << 62;
 /// The version that wrote a segment, for people who look at a damaged one.
@@ -56,6 +57,11 @@ impl SegmentHeader {
         block
     }
 
+    /// The bytes before a segment's frames.
+    fn encode_twice(&self) -> Vec<u8> {
+        self.encode().repeat(2)
+    }
+
     fn decode(block: &[u8]) -> Result<SegmentHeader, HeaderError> {
         let (content, checksum) = block.split_last_chunk::<4>().ok_or(HeaderError::Damaged)?;
         if content.len() != HEADER_BLOCK - 4
@@ -66,7 +72,7 @@ impl SegmentHeader {
         }
         let word = |at: usize| content[at..at + 8].iter().rev().fold(0, |n, byte| n << 8 | u64::from(*byte));
         let format = word(8) as u32;
-        if format != FORMAT {
+        if format > FORMAT {
             return Err(HeaderError::Newer(format));
         }
         let journal = std::str::from_utf8(&content[40..40 + ID_DIGITS]).map_err(|_| HeaderError::Damaged)?;
@@ -95,19 +101,12 @@ pub(super) fn parse_name(name: &str) -> Option<u64> {
     if digits.len() == 20 { digits.parse().ok().filter(|seq| *seq <= SEQ_MAX) } else { None }
 }
 
-/// Creates a segment of `bytes` bytes; it has its name only when it and its header are durable. Its size is set in
-/// advance, so that a later `fdatasync` need not write the file's length.
+/// Creates a segment with room for `bytes` bytes on the disk; it has its name only when it and its header are durable.
 pub(super) fn create(disk: &dyn Disk, dir: &Path, header: &SegmentHeader, bytes: u64) -> io::Result<Box<dyn DiskFile>> {
-    let name = file_name(header.stamp.first_seq);
-    let temporary = dir.join(format!("{name}.tmp"));
-    let file = disk.create(&temporary)?;
-    file.set_len(bytes.max(DATA_START))?;
-    let block = header.encode();
-    file.write_all_at(&[block, block].concat(), 0)?;
-    file.sync_all()?;
-    disk.rename(&temporary, &dir.join(name))?;
-    disk.sync_dir(dir)?;
-    Ok(file)
+    disk::create_whole(disk, dir, &file_name(header.stamp.first_seq), |file| {
+        file.allocate(bytes.max(DATA_START))?;
+        file.write_all_at(&header.encode_twice(), 0)
+    })
 }
 
 #[cfg(test)]
@@ -120,7 +119,7 @@ mod tests {
 
     #[test]
     fn either_copy_is_enough() {
-        let whole = [header().encode(), header().encode()].concat();
+        let whole = header().encode_twice();
         assert_eq!(SegmentHeader::read(&whole), Ok((header(), true)));
         for at in [0, 9, 20, 3000, 4095] {
             let mut damaged = whole.clone();
@@ -134,12 +133,16 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_not_damage() {
-        let mut block = header().encode();
-        block[8] = 2;
-        let checksum = crc32c::crc32c(&block[..HEADER_BLOCK - 4]);
-        block[HEADER_BLOCK - 4..].copy_from_slice(&checksum.to_le_bytes());
-        assert_eq!(SegmentHeader::read(&[block, block].concat()), Err(HeaderError::Newer(2)));
+    fn a_newer_format_is_not_damage_and_an_older_one_is_read() {
+        let with_format = |format: u8| {
+            let mut block = header().encode();
+            block[8] = format;
+            let checksum = crc32c::crc32c(&block[..HEADER_BLOCK - 4]);
+            block[HEADER_BLOCK - 4..].copy_from_slice(&checksum.to_le_bytes());
+            [block, block].concat()
+        };
+        assert_eq!(SegmentHeader::read(&with_format(FORMAT as u8 + 1)), Err(HeaderError::Newer(FORMAT + 1)));
+        assert_eq!(SegmentHeader::read(&with_format(1)), Ok((header(), true)));
     }
 
     #[test]

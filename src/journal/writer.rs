@@ -3,17 +3,23 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use super::core::Core;
 use super::disk::DiskFile;
-use super::frame::{self, Stamp};
-use super::queue::Pending;
+use super::frame::{self, FRAME_HEADER, Stamp};
+use super::health::Trouble;
+use super::queue::{Pending, Taken};
 use super::segment::{self, DATA_START, SegmentHeader};
 use super::state::Segment;
-use super::{AppendError, Position, locked};
+use super::{Position, locked, space};
 
 /// A group buffer that has grown beyond this is not kept, bytes.
 const BUFFER_KEPT: usize = 4 << 20;
+/// So long after the last record its mark is written.
+const MARK_AFTER: Duration = Duration::from_millis(200);
+/// So often a disk is tried that is full or fails.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 pub(super) struct Writer {
     core: Arc<Core>,
@@ -30,6 +36,16 @@ struct Active {
     file: Box<dyn DiskFile>,
     stamp: Stamp,
     end: u64,
+    /// Bytes of the file.
+    size: u64,
+    /// The segment says that the records up to this one are durable.
+    marked: u64,
+}
+
+impl Active {
+    fn has_room(&self, bytes: u64) -> bool {
+        self.end == DATA_START || self.end + bytes <= self.size
+    }
 }
 
 /// However the thread ends, nobody waits for it any more.
@@ -43,30 +59,74 @@ impl Drop for Finish {
 }
 
 impl Writer {
-    /// Starts the first segment of this open.
-    pub(super) fn start(core: Arc<Core>, next_seq: u64, durable: u64) -> io::Result<Writer> {
-        let mut writer = Writer { core, active: None, next_seq, durable, buffer: Vec::new() };
-        writer.open_segment()?;
-        Ok(writer)
+    pub(super) fn new(core: Arc<Core>, next_seq: u64, durable: u64) -> Writer {
+        Writer { core, active: None, next_seq, durable, buffer: Vec::new() }
+    }
+
+    /// Starts the first segment of this open. On a full disk there is none until there is room: `false`.
+    pub(super) fn start(&mut self) -> io::Result<bool> {
+        space::keep_reserve(&self.core.options, &*self.core.disk, &self.core.dir);
+        match self.open_segment(0) {
+            Ok(()) => Ok(true),
+            Err(Trouble::Write(error)) if !space::is_full(&error) => {
+                Err(Arc::into_inner(error).unwrap_or_else(|| io::ErrorKind::Other.into()))
+            }
+            Err(trouble) => {
+                self.note(trouble);
+                Ok(false)
+            }
+        }
     }
 
     /// Writes until the queue is closed and empty.
     pub(super) fn run(mut self) {
         let _finish = Finish(self.core.clone());
-        while let Some(group) = self.core.queue.take_group() {
-            self.write_group(group);
+        loop {
+            match self.core.queue.take_group(self.patience()) {
+                Taken::Group(group) => self.write_group(group),
+                Taken::Idle => self.idle(),
+                Taken::Closed => break,
+            }
+        }
+        self.seal();
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        if locked(&self.core.trouble).is_some() {
+            return Some(TRY_AGAIN);
+        }
+        self.active.as_ref().filter(|active| active.marked < self.durable).map(|_| MARK_AFTER)
+    }
+
+    fn idle(&mut self) {
+        if locked(&self.core.trouble).is_some() { self.try_again() } else { self.mark() }
+    }
+
+    /// Finds out whether appends would succeed again.
+    fn try_again(&mut self) {
+        let tried = match self.active {
+            Some(_) => self.check_space(),
+            None => self.open_segment(0),
+        };
+        match tried {
+            Ok(()) => self.recover(),
+            Err(trouble) => self.note(trouble),
         }
     }
 
     /// Makes a group durable and answers its waiters.
     pub(super) fn write_group(&mut self, mut group: Vec<Pending>) {
         let bytes = group.iter().map(|record| record.frame.len() as u64).sum();
-        let outcome = self.commit(&mut group, bytes).map_err(Arc::new);
+        let outcome = self.commit(&mut group, bytes);
         self.core.queue.done(bytes);
+        match &outcome {
+            Ok(_) => self.recover(),
+            Err(trouble) => self.note(trouble.clone()),
+        }
         for (record, index) in group.into_iter().zip(0..) {
             let answer = match &outcome {
                 Ok(first) => Ok(Position { seq: first + index, epoch: self.core.epoch }),
-                Err(error) => Err(AppendError::Failed(error.clone())),
+                Err(trouble) => Err(trouble.error()),
             };
             // Who has gone away does not need the answer.
             let _ = record.answer.send(answer);
@@ -75,7 +135,8 @@ impl Writer {
     }
 
     /// Returns the first record's seq.
-    fn commit(&mut self, group: &mut [Pending], bytes: u64) -> io::Result<u64> {
+    fn commit(&mut self, group: &mut [Pending], bytes: u64) -> Result<u64, Trouble> {
+        self.check_space()?;
         let mut active = self.take_active(bytes)?;
         let first = self.next_seq;
         self.next_seq += group.len() as u64;
@@ -83,7 +144,7 @@ impl Writer {
         for (record, seq) in group.iter_mut().zip(first..) {
             frame::seal(&mut record.frame, active.stamp, seq);
         }
-        match self.write(&active, group) {
+        match self.write_mark(&mut active).and_then(|()| self.write(&active, group)) {
             Ok(()) => {
                 active.end += bytes;
                 self.durable = last;
@@ -92,8 +153,8 @@ impl Writer {
                 Ok(first)
             }
             Err(error) => {
-                self.poison(&active, &error);
-                Err(error)
+                self.poison(&active);
+                Err(Trouble::Write(Arc::new(error)))
             }
         }
     }
@@ -114,25 +175,78 @@ impl Writer {
         active.file.sync_data()
     }
 
-    /// The segment to write `bytes` to: a new one if there is none, or the old one has no room.
-    fn take_active(&mut self, bytes: u64) -> io::Result<Active> {
-        let full = |active: &Active| active.end > DATA_START && active.end + bytes > self.core.options.segment_bytes;
-        if self.active.as_ref().is_none_or(full) {
-            self.open_segment()?;
+    /// Says in the segment what is durable, unless it says so already. Synced with what follows, or not at all: it is
+    /// written only after what it speaks of.
+    fn write_mark(&self, active: &mut Active) -> io::Result<()> {
+        if active.marked < self.durable {
+            active.file.write_all_at(&frame::mark(active.stamp, self.durable), active.end)?;
+            active.end += FRAME_HEADER as u64;
+            active.marked = self.durable;
         }
-        self.active.take().ok_or_else(|| io::ErrorKind::NotFound.into())
+        Ok(())
     }
 
-    fn open_segment(&mut self) -> io::Result<()> {
+    /// While nothing comes: marks the last record.
+    fn mark(&mut self) {
+        let Some(mut active) = self.active.take() else { return };
+        match self.write_mark(&mut active) {
+            Ok(()) => self.active = Some(active),
+            Err(error) => {
+                self.poison(&active);
+                self.note(Trouble::Write(Arc::new(error)));
+            }
+        }
+    }
+
+    /// Leaves the segment as the next open would make it. What fails here is done then.
+    fn seal(&mut self) {
+        self.mark();
+        if let Some(active) = self.active.take() {
+            let _ = active.file.set_len(active.end).and_then(|()| active.file.sync_all());
+        }
+    }
+
+    /// The segment to write `bytes` and a mark to: a new one if there is none, or the old one has no room.
+    fn take_active(&mut self, bytes: u64) -> Result<Active, Trouble> {
+        if self.active.as_ref().is_none_or(|active| !active.has_room(bytes + FRAME_HEADER as u64)) {
+            self.open_segment(bytes)?;
+        }
+        self.active.take().ok_or_else(|| Trouble::Write(Arc::new(io::ErrorKind::NotFound.into())))
+    }
+
+    /// A disk that is too full takes nothing more. Readers whose data may be dropped lose it first.
+    fn check_space(&self) -> Result<(), Trouble> {
         let core = &self.core;
+        let spare = || space::spare(&core.options, &*core.disk, &core.dir);
+        if spare().is_ok() {
+            return Ok(());
+        }
+        core.keep_budgets(0);
+        spare().map(drop).map_err(Trouble::DiskFull)
+    }
+
+    /// Opens a segment with room for `bytes` at least; smaller than usual where the disk is almost full.
+    fn open_segment(&mut self, bytes: u64) -> Result<(), Trouble> {
+        let core = &self.core;
+        let spare = space::spare(&core.options, &*core.disk, &core.dir).map_err(Trouble::DiskFull)?;
+        let size = core.options.segment_bytes.min(spare / 2).max(DATA_START + bytes + FRAME_HEADER as u64);
         let stamp = Stamp { first_seq: self.next_seq, epoch: core.epoch };
         let header = SegmentHeader { journal: core.id.clone(), stamp, after: self.durable };
-        let file = segment::create(&*core.disk, &core.dir, &header, core.options.segment_bytes)?;
+        let file = segment::create(&*core.disk, &core.dir, &header, size).map_err(|error| {
+            // The new segment may be there all the same, and says what the old one holds: nothing may be added to it.
+            self.active = None;
+            Trouble::Write(Arc::new(error))
+        })?;
         let mut state = locked(&core.state);
         state.segments.insert(stamp.first_seq, Segment::new(stamp));
         state.active = Some(stamp.first_seq);
         drop(state);
-        self.active = Some(Active { file, stamp, end: DATA_START });
+        let old = self.active.replace(Active { file, stamp, end: DATA_START, size, marked: self.durable });
+        if let Some(old) = old {
+            // What it did not fill goes back to the disk, sooner or later.
+            let _ = old.file.set_len(old.end);
+        }
+        core.keep_budgets(u64::MAX);
         Ok(())
     }
 
@@ -149,21 +263,35 @@ impl Writer {
 
     /// Gives up a segment after a failed write or sync: what a disk has failed to sync, it may have thrown away, and
     /// a second sync would succeed without it. The next group opens a new segment.
-    fn poison(&self, active: &Active, error: &io::Error) {
+    fn poison(&self, active: &Active) {
         let core = &self.core;
         let first_seq = active.stamp.first_seq;
-        tracing::error!(segment = first_seq, %error, "journal: cannot write to the segment, a new one is opened");
-        core.set_degraded();
         let mut state = locked(&core.state);
         state.active = None;
-        if active.end > DATA_START {
+        if active.end > DATA_START || state.segments.len() == 1 {
             return;
         }
-        // It holds nothing that anyone was promised. While the disk is full, there would be one more per attempt.
+        // It holds nothing that anyone was promised. While the disk fails, there would be one more per attempt.
         state.segments.remove(&first_seq);
         drop(state);
         if let Err(error) = core.disk.remove(&core.dir.join(segment::file_name(first_seq))) {
             tracing::warn!(segment = first_seq, %error, "journal: the segment could not be removed");
+        }
+    }
+
+    /// Said once, not per attempt.
+    fn note(&self, trouble: Trouble) {
+        let mut known = locked(&self.core.trouble);
+        if known.is_none() {
+            tracing::error!(error = %trouble.error(), "journal: appends are refused until the disk takes them again");
+        }
+        *known = Some(trouble);
+    }
+
+    fn recover(&self) {
+        if locked(&self.core.trouble).take().is_some() {
+            tracing::info!("journal: appends are taken again");
+            space::keep_reserve(&self.core.options, &*self.core.disk, &self.core.dir);
         }
     }
 }

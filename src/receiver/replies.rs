@@ -81,7 +81,7 @@ pub fn answer(refusal: &Refusal) -> Answer {
         Refusal::UnknownMethod => refused(StatusCode::NOT_FOUND, Code::Unimplemented),
         Refusal::UnknownPath => refused(StatusCode::NOT_FOUND, Code::Unimplemented),
         Refusal::HttpMethod => refused(StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented),
-        Refusal::Journal(AppendError::Full { .. }) => later(10),
+        Refusal::Journal(AppendError::Full { .. } | AppendError::DiskFull { .. }) => later(10),
         Refusal::Journal(AppendError::TooLarge(_)) => refused(StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted),
         Refusal::Journal(AppendError::Failed(_)) => later(5),
         Refusal::Journal(AppendError::Closed) => later(5),

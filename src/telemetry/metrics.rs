@@ -50,6 +50,10 @@ pub struct Instruments {
     pub redactions: CounterByName,
     /// Bytes in segments that some reader still needs.
     pub journal_bytes: Gauge,
+    /// Records found destroyed since the start.
+    pub journal_lost_records: Gauge,
+    /// Records that readers lost to their budgets, ever.
+    pub journal_dropped_records: Gauge,
     /// Flushes of facts that are committed.
     pub lake_commits: Counter,
     pub lake_commit_failures: Counter,
@@ -104,6 +108,8 @@ impl Metrics {
             hooks: Outcomes::default(),
             redactions: CounterByName::default(),
             journal_bytes: Gauge::default(),
+            journal_lost_records: Gauge::default(),
+            journal_dropped_records: Gauge::default(),
             lake_commits: Counter::default(),
             lake_commit_failures: Counter::default(),
             facts: Counter::default(),
@@ -189,6 +195,10 @@ impl Instruments {
             page.sample(name, &[("rule", &rule)], count);
         }
         page.single("sessionlake_journal_bytes", "gauge", "Journal bytes still needed.", self.journal_bytes.get());
+        let (lost, dropped) = (self.journal_lost_records.get(), self.journal_dropped_records.get());
+        page.single("sessionlake_journal_lost_records_total", "counter", "Journal records found destroyed.", lost);
+        let name = "sessionlake_journal_dropped_records_total";
+        page.single(name, "counter", "Journal records dropped because a reader was over its budget.", dropped);
         page.single("sessionlake_lake_commits_total", "counter", "Commits to the lake.", self.lake_commits.get());
         let counters: [(&str, &str, &Counter); 6] = [
             ("sessionlake_lake_commit_failures_total", "Attempts to commit that failed.", &self.lake_commit_failures),

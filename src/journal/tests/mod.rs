@@ -3,13 +3,18 @@
 mod basics;
 mod crash;
 mod damage;
+mod erasing;
+mod exhaustive;
 mod faults;
+mod full;
+mod golden;
 mod model_disk;
 mod throughput;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::options::MAX_RECORD_BYTES;
 use super::segment::{self, DATA_START};
 use super::*;
 use model_disk::ModelDisk;
@@ -21,6 +26,10 @@ impl Journal {
     /// Appends bytes that no redactor has seen: tests only.
     pub(crate) async fn append_bytes(&self, payload: Vec<u8>) -> Result<Position, AppendError> {
         self.append_frame([frame::unsealed(), payload].concat()).await
+    }
+
+    fn degraded(&self) -> bool {
+        !self.findings().is_empty()
     }
 }
 

@@ -7,10 +7,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::super::disk::{Disk, DiskFile, DiskLock};
+use super::super::disk::{Disk, DiskFile, DiskLock, Space};
 
-/// A crash keeps or loses writes by units of that many bytes.
-const SECTOR: usize = 512;
+/// A crash keeps or loses writes by units of that many bytes: a disk's sectors, or a file system's pages.
+const SECTORS: [usize; 2] = [512, 4096];
+
+/// What an endless disk says of itself, bytes: small, so that the journal's reserve on it is.
+const ENDLESS: u64 = 4 << 20;
 
 /// Seeded coin flips (SplitMix64).
 #[derive(Clone)]
@@ -47,6 +50,8 @@ pub(super) struct Faults {
     pub syncs: u64,
     /// That many writes fail half-way.
     pub writes: u64,
+    /// The disk has that many bytes; `None`: endless.
+    pub capacity: Option<u64>,
 }
 
 #[derive(Clone, Default)]
@@ -71,6 +76,7 @@ struct Move {
 impl Node {
     /// Makes durable what a failing or crashing disk happens to have written.
     fn tear(&mut self, coin: &mut Coin) {
+        let sector = SECTORS[usize::from(coin.flip())];
         for change in std::mem::take(&mut self.pending) {
             match change {
                 Change::Length(len) if coin.flip() => self.durable.resize(len, 0),
@@ -78,7 +84,7 @@ impl Node {
                 Change::Write(offset, bytes) => {
                     let mut at = offset;
                     while at < offset + bytes.len() {
-                        let end = ((at / SECTOR + 1) * SECTOR).min(offset + bytes.len());
+                        let end = ((at / sector + 1) * sector).min(offset + bytes.len());
                         if coin.flip() {
                             write(&mut self.durable, at, &bytes[at - offset..end - offset]);
                         }
@@ -125,6 +131,10 @@ impl World {
         if self.faults.power_for == Some(0) { Err(io::Error::other("power is off")) } else { Ok(()) }
     }
 
+    fn used(&self) -> u64 {
+        self.names.values().map(|node| self.nodes[*node].now.len() as u64).sum()
+    }
+
     fn apply(&mut self, change: Move) {
         change.apply(&mut self.names);
         self.moves.push(change);
@@ -169,6 +179,18 @@ impl ModelDisk {
         world.faults.power_for = Some(0);
         let (durable_names, faults) = (names.clone(), Faults::default());
         ModelDisk(Arc::new(Mutex::new(World { nodes, names, durable_names, moves: Vec::new(), coin, faults })))
+    }
+
+    /// Leaves that many bytes free.
+    pub(super) fn fill(&self, left: u64) {
+        let mut world = self.world();
+        world.faults.capacity = Some(world.used() + left);
+    }
+
+    /// All files as they are now.
+    pub(super) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let world = self.world();
+        world.names.iter().map(|(path, node)| (path.clone(), world.nodes[*node].now.clone())).collect()
     }
 
     /// Changes a file behind the journal's back.
@@ -255,6 +277,15 @@ impl Disk for ModelDisk {
         Ok(())
     }
 
+    fn space(&self, _: &Path) -> io::Result<Space> {
+        let world = self.world();
+        world.powered()?;
+        Ok(match world.faults.capacity {
+            Some(total) => Space { total, available: total.saturating_sub(world.used()) },
+            None => Space { total: ENDLESS, available: ENDLESS },
+        })
+    }
+
     fn lock(&self, _: &Path) -> Result<DiskLock, TryLockError> {
         self.world().powered().map_err(TryLockError::Error)?;
         Ok(Box::new(()))
@@ -267,6 +298,16 @@ struct ModelFile {
 }
 
 impl ModelFile {
+    /// Fails when the file cannot be `len` bytes long.
+    fn has_room(&self, len: u64) -> io::Result<()> {
+        let world = self.disk.world();
+        let more = len.saturating_sub(world.nodes[self.node].now.len() as u64);
+        match world.faults.capacity.is_some_and(|capacity| more > 0 && world.used() + more > capacity) {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+
     fn change(&self, change: impl FnOnce(&mut World, &mut Node) -> io::Result<()>) -> io::Result<()> {
         let mut world = self.disk.world();
         world.change()?;
@@ -294,6 +335,7 @@ impl DiskFile for ModelFile {
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.has_room(offset + bytes.len() as u64)?;
         self.change(|world, node| {
             let fails = world.faults.writes > 0;
             let bytes = if fails { &bytes[..bytes.len() / 2] } else { bytes };
@@ -302,6 +344,11 @@ impl DiskFile for ModelFile {
             world.faults.writes -= u64::from(fails);
             if fails { Err(io::Error::other("write failed")) } else { Ok(()) }
         })
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.has_room(len)?;
+        self.set_len(len)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

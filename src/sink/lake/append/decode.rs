@@ -13,8 +13,22 @@ use crate::sink::lake::weight;
 /// A record, decoded.
 pub struct Decoded {
     pub position: Position,
-    /// `None`: the record is poison and was set aside.
-    pub facts: Option<(Workspace, Vec<Fact>)>,
+    pub content: Result<(Workspace, Vec<Fact>), Poison>,
+}
+
+impl Decoded {
+    /// A record that is not tried any more.
+    pub fn condemned((position, record): (Position, Bytes)) -> Decoded {
+        Decoded { position, content: Err(Poison { record, reason: "processes die of it" }) }
+    }
+}
+
+/// A record that cannot be processed, as it stands in the journal.
+#[derive(Debug)]
+pub struct Poison {
+    pub record: Bytes,
+    /// For people; no content.
+    pub reason: &'static str,
 }
 
 /// Decodes records in order, taking them from `records`, until their facts weigh `most` bytes: a record of a few bytes
@@ -30,20 +44,21 @@ pub fn decode_some(
     while bytes < most
         && let Some((position, record)) = records.pop_front()
     {
-        let next = decode(position, &record, key, writer, normalise);
-        bytes += next.facts.iter().flat_map(|(_, facts)| facts).map(weight::fact).sum::<usize>();
+        let next = decode(position, record, key, writer, normalise);
+        bytes += next.content.iter().flat_map(|(_, facts)| facts).map(weight::fact).sum::<usize>();
         decoded.push(next);
     }
     decoded
 }
 
-fn decode(position: Position, bytes: &Bytes, key: &LakeKey, writer: &str, normalise: Normalise) -> Decoded {
-    let facts = match catch_unwind(AssertUnwindSafe(|| facts(bytes, key, writer, normalise))) {
-        Ok(Ok(facts)) => Some(facts),
-        Ok(Err(reason)) => set_aside(position, bytes.len(), reason),
-        Err(_) => set_aside(position, bytes.len(), "panic"),
+/// Tries a record a second time if need be: what failed for a passing reason succeeds then.
+fn decode(position: Position, record: Bytes, key: &LakeKey, writer: &str, normalise: Normalise) -> Decoded {
+    let once = || {
+        let facts = AssertUnwindSafe(|| facts(&record, key, writer, normalise));
+        catch_unwind(facts).unwrap_or(Err("processing panics"))
     };
-    Decoded { position, facts }
+    let content = once().or_else(|_| once());
+    Decoded { position, content: content.map_err(|reason| Poison { record, reason }) }
 }
 
 /// The error's own text is left out: a parser's message may quote what it could not parse.
@@ -57,11 +72,6 @@ fn facts(
     let workspace = Workspace::parse(&batch.envelope.workspace).map_err(|_| "no workspace")?;
     let facts = normalise(&batch, key, writer).map_err(|_| "payload does not decode")?;
     Ok((workspace, facts))
-}
-
-fn set_aside<T>(position: Position, bytes: usize, reason: &str) -> Option<T> {
-    tracing::error!(seq = position.seq, epoch = position.epoch, bytes, reason, "record set aside");
-    None
 }
 
 #[cfg(test)]
@@ -92,8 +102,22 @@ mod tests {
             elsewhere,
         ]);
         let decoded = decode_some(&mut records, 1, &LakeKey::new([0; 32]), "w", fragile);
-        let good: Vec<bool> = decoded.iter().map(|d| d.facts.is_some()).collect();
-        assert_eq!(good, [false, false, true, false, false]);
+        let reasons: Vec<_> = decoded.iter().map(|d| d.content.as_ref().err().map(|poison| poison.reason)).collect();
+        let expected = ["processing panics", "payload does not decode", "", "no batch", "no workspace"];
+        assert_eq!(reasons, expected.map(|reason| Some(reason).filter(|reason| !reason.is_empty())));
+        assert_eq!(decoded[3].content.as_ref().unwrap_err().record, b"\xff\xff"[..], "kept as it is");
+    }
+
+    #[test]
+    fn what_fails_once_is_tried_again() {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static CALLS: AtomicU32 = AtomicU32::new(0);
+        fn first_fails(_: &Batch, _: &LakeKey, _: &str) -> Result<Vec<Fact>, NormaliseError> {
+            assert!(CALLS.fetch_add(1, Ordering::Relaxed) > 0, "the first time");
+            Ok(Vec::new())
+        }
+        let mut records = VecDeque::from([record("a", 1, b"ok")]);
+        assert!(decode_some(&mut records, 1, &LakeKey::new([0; 32]), "w", first_fails)[0].content.is_ok());
     }
 
     fn many(_: &Batch, _: &LakeKey, _: &str) -> Result<Vec<Fact>, NormaliseError> {

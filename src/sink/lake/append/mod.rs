@@ -27,7 +27,7 @@ use super::Lake;
 use super::backoff::Backoff;
 use super::heavy;
 use crate::enrich::normalise::{NormaliseError, normalise};
-use crate::journal::{Position, ReadError, Reader};
+use crate::journal::{Position, ReadError, Reader, Suspicion};
 use crate::model::{Batch, Fact, LakeKey, Workspace};
 
 /// Telemetry to facts: batch, lake key, journal id.
@@ -91,6 +91,13 @@ pub trait Records: Send {
     fn next(&mut self) -> impl Future<Output = Result<Option<(Position, Bytes)>, ReadError>> + Send;
     fn try_next(&mut self) -> Result<Option<(Position, Bytes)>, ReadError>;
     fn commit(&mut self, position: Position) -> Result<(), ReadError>;
+    /// What earlier processes died of decides how a record is treated.
+    fn suspicion(&self, position: Position) -> Suspicion;
+    /// Notes for the next process that this one works on records, and that it survived.
+    fn begin(&mut self, first: Position, last: Position);
+    fn end(&mut self);
+    /// Keeps a record that cannot be processed where people find it.
+    fn set_aside(&mut self, position: Position, record: &[u8], reason: &'static str);
 }
 
 impl Records for Reader {
@@ -104,6 +111,22 @@ impl Records for Reader {
 
     fn commit(&mut self, position: Position) -> Result<(), ReadError> {
         Reader::commit(self, position)
+    }
+
+    fn suspicion(&self, position: Position) -> Suspicion {
+        Reader::suspicion(self, position)
+    }
+
+    fn begin(&mut self, first: Position, last: Position) {
+        Reader::begin(self, first, last);
+    }
+
+    fn end(&mut self) {
+        Reader::end(self);
+    }
+
+    fn set_aside(&mut self, position: Position, record: &[u8], reason: &'static str) {
+        Reader::set_aside(self, position, record, reason);
     }
 }
 
@@ -215,13 +238,38 @@ impl<R: Records> Appender<R> {
         }
     }
 
-    /// Decodes as many records as one flush may hold; with what is left of them.
-    async fn decode(&self, mut records: VecDeque<(Position, Bytes)>) -> (Vec<Decoded>, VecDeque<(Position, Bytes)>) {
+    /// Decodes as many records as one flush may hold; with what is left of them. A record that an earlier process may
+    /// have died of is tried alone, one that two died of not at all.
+    async fn decode(
+        &mut self,
+        mut records: VecDeque<(Position, Bytes)>,
+    ) -> (Vec<Decoded>, VecDeque<(Position, Bytes)>) {
+        let harmless = |(position, _): &(Position, Bytes)| self.records.suspicion(*position) == Suspicion::None;
+        let together = records.iter().take_while(|record| harmless(record)).count().max(1).min(records.len());
+        let rest = records.split_off(together);
+        let (decoded, mut left) = match records.front().map(|(position, _)| self.records.suspicion(*position)) {
+            Some(Suspicion::Condemned) => (records.drain(..).map(Decoded::condemned).collect(), VecDeque::new()),
+            _ => self.decode_together(records).await,
+        };
+        left.extend(rest);
+        (decoded, left)
+    }
+
+    async fn decode_together(
+        &mut self,
+        mut records: VecDeque<(Position, Bytes)>,
+    ) -> (Vec<Decoded>, VecDeque<(Position, Bytes)>) {
+        if let (Some((first, _)), Some((last, _))) = (records.front(), records.back()) {
+            self.records.begin(*first, *last);
+        }
         let (key, journal, normalise) = (self.writer.key.clone(), self.writer.journal.clone(), self.options.normalise);
         let most = self.options.flush_bytes;
         let decoding = move || (decode_some(&mut records, most, &key, &journal, normalise), records);
         match heavy::run(decoding).await {
-            Ok(decoded) => decoded,
+            Ok(decoded) => {
+                self.records.end();
+                decoded
+            }
             // It cannot panic (each record is caught): the runtime is going down, and this task with it. To go on
             // would move the cursor past records that were never looked at.
             Err(_) => std::future::pending().await,
@@ -231,13 +279,14 @@ impl<R: Records> Appender<R> {
     fn add(&mut self, decoded: Decoded) {
         let now = Instant::now();
         self.report.records += 1;
-        match decoded.facts {
-            Some((workspace, facts)) => {
+        match decoded.content {
+            Ok((workspace, facts)) => {
                 self.report.facts += facts.len() as u64;
                 self.report.duplicates += self.pending.add(decoded.position, workspace, facts, now);
             }
-            None => {
+            Err(poison) => {
                 self.report.poison += 1;
+                self.records.set_aside(decoded.position, &poison.record, poison.reason);
                 self.pending.skip(decoded.position, now);
             }
         }

@@ -16,6 +16,10 @@ struct Log {
     records: Vec<(Position, Bytes)>,
     cursor: Option<Position>,
     keeps_cursor: bool,
+    suspicions: BTreeMap<u64, Suspicion>,
+    /// What was worked on at once: first and last.
+    runs: Vec<(u64, u64)>,
+    set_aside: Vec<(u64, &'static str)>,
 }
 
 struct MemoryReader {
@@ -50,6 +54,20 @@ impl Records for MemoryReader {
         }
         Ok(())
     }
+
+    fn suspicion(&self, position: Position) -> Suspicion {
+        self.log.lock().unwrap().suspicions.get(&position.seq).copied().unwrap_or(Suspicion::None)
+    }
+
+    fn begin(&mut self, first: Position, last: Position) {
+        self.log.lock().unwrap().runs.push((first.seq, last.seq));
+    }
+
+    fn end(&mut self) {}
+
+    fn set_aside(&mut self, position: Position, _: &[u8], reason: &'static str) {
+        self.log.lock().unwrap().set_aside.push((position.seq, reason));
+    }
 }
 
 /// `payload`: a session's name, a number, and `end` for its end; a fact each.
@@ -63,7 +81,7 @@ fn words(batch: &Batch, _: &LakeKey, _: &str) -> Result<Vec<Fact>, NormaliseErro
 }
 
 fn log(records: Vec<(Position, Bytes)>) -> Arc<Mutex<Log>> {
-    Arc::new(Mutex::new(Log { records, cursor: None, keeps_cursor: true }))
+    Arc::new(Mutex::new(Log { records, keeps_cursor: true, ..Log::default() }))
 }
 
 fn appender(lake: &TestLake, reader: MemoryReader, reports: Reports) -> Appender<MemoryReader> {
@@ -127,6 +145,19 @@ async fn epochs_are_told_apart() {
     let reports = drained(&lake, &log).await;
     assert_eq!(reports.len(), 2, "one flush for each");
     assert_eq!(numbers(&lake).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_suspect_is_tried_alone_and_a_condemned_record_not_at_all() {
+    let lake = TestLake::new().await;
+    let log = log((1..=6).map(|n| record("default", n, format!("s {n}").as_bytes())).collect());
+    log.lock().unwrap().suspicions = BTreeMap::from([(3, Suspicion::Suspect), (4, Suspicion::Condemned)]);
+    drained(&lake, &log).await;
+    assert_eq!(numbers(&lake).await, [1, 2, 3, 5, 6]);
+    let log = log.lock().unwrap();
+    assert_eq!(log.runs, [(1, 2), (3, 3), (5, 6)]);
+    assert_eq!(log.set_aside, [(4, "processes die of it")]);
+    assert_eq!(log.cursor.map(|position| position.seq), Some(6));
 }
 
 #[tokio::test]
