@@ -1,13 +1,15 @@
 //! Others ask for more than their share.
 
+use std::fs;
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::bodies::{Bodies, Plan};
-use crate::harness::{Setup, wait_for};
+use crate::harness::Setup;
 use crate::load::{Load, Rate};
 use crate::rss::{self, Rss};
 use crate::trial::{Context, Outcome, Trial};
@@ -53,10 +55,9 @@ pub fn connections(context: &Context) -> Outcome {
     let port = trial.server.ports.http;
     let load = good(&trial);
     let head = b"POST /v1/logs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n";
-    let slow: Vec<_> = (0..1000)
-        .filter_map(|_| TcpStream::connect(("127.0.0.1", port)).and_then(|mut s| s.write_all(head).map(|()| s)).ok())
-        .collect();
-    let idle: Vec<_> = (0..9000).filter_map(|_| TcpStream::connect(("127.0.0.1", port)).ok()).collect();
+    let slow: Vec<TcpStream> =
+        crowd(port, 1000).into_iter().filter_map(|mut s| s.write_all(head).map(|()| s).ok()).collect();
+    let idle = crowd(port, 9000);
     let until = Instant::now() + Duration::from_secs(context.pick(8, 120));
     while Instant::now() < until {
         for mut stream in &slow {
@@ -71,20 +72,64 @@ pub fn connections(context: &Context) -> Outcome {
     trial.finish(&load.stop(), since)
 }
 
-/// 256 MiB, and four times what the process can do.
+/// Connections, as many as are let in: a full backlog refuses more by silence.
+fn crowd(port: u16, count: usize) -> Vec<TcpStream> {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let (mut streams, mut refused) = (Vec::new(), 0);
+    while streams.len() + 100 * refused < count {
+        match TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
+            Ok(stream) => streams.push(stream),
+            Err(_) => refused += 1,
+        }
+    }
+    streams
+}
+
+/// 256 MiB, and four times what the process can do. The kernel holds the limit too: what exceeds it is killed.
 pub fn memory(context: &Context) -> Outcome {
-    let mut setup = Setup::default();
+    let group = MemoryGroup::new("256M");
+    let mut setup = Setup { wrapper: group.wrapper(), ..Setup::default() };
     setup.settings.push("memory_limit_mib=256".into());
     let plan = Plan { records: 1000, sessions: 50, batches: 20 };
     let mut trial = Trial::planned(context, "memory", setup, plan);
-    let watch = Rss::watch(trial.server.pid());
-    let load = trial.load(Rate { batches: None, ..Rate::new(64, 0.0) });
+    let pid = trial.server.pid();
+    let (watch, load) = (Rss::watch(pid), trial.load(Rate { batches: None, ..Rate::new(64, 0.0) }));
     sleep(Duration::from_secs(context.pick(15, 120)));
     let since = Instant::now();
     let ledger = load.stop();
-    wait_for("the process", Duration::from_secs(1), || trial.server.exited().is_none().then_some(()));
-    let peak = rss::peak_mib(trial.server.pid());
+    let exited = trial.server.exited();
+    assert!(exited.is_none(), "the server is gone: {exited:?}");
+    let peak = rss::peak_mib(pid);
     trial.note(format!("{} records acknowledged, peak RSS {peak} MiB, {}", ledger.count() * 1000, watch.stop()));
     trial.promise(peak <= 256, || format!("the resident size reached {peak} MiB"));
     trial.finish(&ledger, since)
+}
+
+/// A control group with a bound on memory; removed when dropped.
+struct MemoryGroup(PathBuf);
+
+impl MemoryGroup {
+    fn new(limit: &str) -> MemoryGroup {
+        let version_1 = Path::new("/sys/fs/cgroup/memory");
+        let (root, file) = match version_1.exists() {
+            true => (version_1, "memory.limit_in_bytes"),
+            false => (Path::new("/sys/fs/cgroup"), "memory.max"),
+        };
+        let group = root.join(format!("sessionlake-faults-{}", std::process::id()));
+        let made = fs::create_dir(&group).and_then(|()| fs::write(group.join(file), limit));
+        assert!(made.is_ok(), "{}: {made:?}: this fault needs root and memory control groups", group.display());
+        MemoryGroup(group)
+    }
+
+    /// Runs a program inside.
+    fn wrapper(&self) -> Vec<String> {
+        let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", self.0.display());
+        ["sh", "-c", &enter, "sh"].map(str::to_owned).to_vec()
+    }
+}
+
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
 }

@@ -128,13 +128,14 @@ fn report(name: &str, took: Duration, outcome: &Outcome) -> bool {
     let verdict = &outcome.verdict;
     let ready = outcome.ready.map_or("-".to_owned(), |ready| format!("{:.1} s", ready.as_secs_f64()));
     println!(
-        "{name}: acknowledged {} stored {} duplicate {} lost {} altered {} unredacted {} ready {ready} drained {:.1} s, took {:.0} s",
+        "{name}: acknowledged {} stored {} duplicate {} lost {} altered {} unredacted {} ready {ready} in facts {:.1} s drained {:.1} s, took {:.0} s",
         verdict.acknowledged,
         verdict.stored,
         verdict.duplicate,
         verdict.lost,
         verdict.altered,
         verdict.unredacted,
+        verdict.stored_after.as_secs_f64(),
         verdict.drained.as_secs_f64(),
         took.as_secs_f64(),
     );

@@ -14,7 +14,7 @@ use crate::load::{Ledger, Load, Rate};
 use crate::proxy::Proxy;
 use crate::query::Lake;
 use crate::store::Store;
-use crate::verdict::{self, DRAINED, Verdict};
+use crate::verdict::{self, DRAINED, PATIENCE_S, Verdict};
 
 /// A restarted server must be ready within that time.
 const READY: Duration = Duration::from_secs(10);
@@ -82,7 +82,7 @@ impl<'a> Trial<'a> {
 
     pub fn planned(context: &'a Context, run: &str, setup: Setup, plan: Plan) -> Trial<'a> {
         let server = setup.idle("2s").start();
-        let lake = Lake::of(&server).patient(DRAINED.as_secs() as u32);
+        let lake = Lake::of(&server).patient(PATIENCE_S);
         Trial::of(context, run, server, lake, None, plan)
     }
 
@@ -92,7 +92,7 @@ impl<'a> Trial<'a> {
         let proxy = Proxy::start(store.port(), context.seed);
         let url = format!("s3://{BUCKET}/{run}");
         let setup = Setup { lake: Some(url.clone()), env: store.env_through(proxy.port), ..setup };
-        let lake = Lake::s3(url, store.access()).patient(DRAINED.as_secs() as u32);
+        let lake = Lake::s3(url, store.access()).patient(PATIENCE_S);
         Trial::of(context, run, setup.idle("2s").start(), lake, Some(proxy), PLAN)
     }
 
@@ -143,6 +143,8 @@ impl<'a> Trial<'a> {
     pub fn finish(mut self, ledger: &Ledger, since: Instant) -> Outcome {
         self.outcome.verdict =
             verdict::judge(&self.lake, &self.bodies, ledger, &self.folder.path().join("ledger.csv"), since);
+        let drained = self.outcome.verdict.drained;
+        self.promise(drained <= DRAINED, || format!("it took {:.0} s to drain", drained.as_secs_f64()));
         let refused = ledger.refused();
         self.promise(refused.keys().all(|status| [429, 503].contains(status)), || {
             format!("refusals that clients do not retry: {refused:?}")

@@ -12,8 +12,10 @@ use crate::bodies::{Bodies, CANARY};
 use crate::load::Ledger;
 use crate::query::Lake;
 
-/// Within that time of the fault's end, everything acknowledged must be in the tables.
+/// Within that time of the fault's end, everything acknowledged must be in the tables...
 pub const DRAINED: Duration = Duration::from_secs(120);
+/// ... and after that one it is not waited for any more, s.
+pub const PATIENCE_S: u32 = 600;
 
 /// The counts that a fault is judged by.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +28,9 @@ pub struct Verdict {
     pub altered: u64,
     /// Places where a secret's bytes were found.
     pub unredacted: u64,
-    /// From the fault's end until all of it was in `facts` and in `events`.
+    /// From the fault's end until all of it was in `facts`.
+    pub stored_after: Duration,
+    /// And in `events`.
     pub drained: Duration,
 }
 
@@ -70,12 +74,13 @@ fn counts(file: &Path, bodies: &Bodies, table: &str) -> String {
 pub fn judge(lake: &Lake, bodies: &Bodies, ledger: &Ledger, file: &Path, since: Instant) -> Verdict {
     write_ledger(file, bodies, ledger);
     let run = bodies.run();
-    let settled = format!(
-        "SELECT {} = 0 AND (SELECT count(DISTINCT fact_id) FROM facts WHERE starts_with(session_id, '{run}-'))
-            = (SELECT coalesce(sum(len(fact_ids)), 0) FROM events WHERE starts_with(session_id, '{run}-'))",
-        missing(file, bodies, "facts")
+    lake.when(&format!("SELECT {} = 0", missing(file, bodies, "facts")), &[]);
+    let stored_after = since.elapsed();
+    let folded = format!(
+        "SELECT (SELECT count(DISTINCT fact_id) FROM facts WHERE starts_with(session_id, '{run}-'))
+            = (SELECT coalesce(sum(len(fact_ids)), 0) FROM events WHERE starts_with(session_id, '{run}-'))"
     );
-    lake.when(&settled, &[]);
+    lake.when(&folded, &[]);
     let drained = since.elapsed();
     let altered = format!(
         "SELECT count(*) n FROM facts WHERE starts_with(session_id, '{run}-') AND request_id IS NOT NULL
@@ -96,6 +101,7 @@ pub fn judge(lake: &Lake, bodies: &Bodies, ledger: &Ledger, file: &Path, since: 
         lost: number(0, "lost") + number(1, "lost"),
         altered: number(2, "n"),
         unredacted: 0,
+        stored_after,
         drained,
     }
 }
