@@ -17,9 +17,9 @@ use crate::trial::{Context, Outcome, Trial};
 /// A good client's 99th percentile may not be above that, ms.
 const GOOD: f64 = 250.0;
 
-/// A client as most are: one connection, few requests.
-fn good(trial: &Trial<'_>) -> Load {
-    trial.load(Rate::new(2, 20.0))
+/// A client as most are: few connections, few requests.
+fn good() -> Rate {
+    Rate::new(2, 20.0)
 }
 
 fn check_good(trial: &mut Trial<'_>, load: &Load, alone: Option<f64>) {
@@ -32,14 +32,13 @@ fn check_good(trial: &mut Trial<'_>, load: &Load, alone: Option<f64>) {
 /// One connection sends a hundred times as much as another.
 pub fn noisy_neighbour(context: &Context) -> Outcome {
     let mut trial = Trial::local(context, "quiet", Setup::default());
-    let alone = good(&trial);
+    let before = Arc::new(Bodies::new("before", trial.bodies.plan()));
+    let alone = Load::start(trial.server.ports.http, &before, good());
     sleep(Duration::from_secs(context.pick(3, 30)));
-    let ledger = alone.stop();
-    let [_, alone, _] = ledger.latency();
+    let [_, alone, _] = alone.stop().latency();
     let noise = Arc::new(Bodies::new("noise", Plan { records: 100, sessions: 20, batches: 50 }));
     let neighbour = Load::start(trial.server.ports.http, &noise, Rate::new(8, 400.0));
-    let beside =
-        Load::start(trial.server.ports.http, &trial.bodies, Rate { batches: Some(20.0), ..Rate::new(2, 20.0) });
+    let beside = trial.load(good());
     sleep(Duration::from_secs(context.pick(8, 120)));
     check_good(&mut trial, &beside, Some(alone));
     let (noisy, quiet) = (neighbour.stop(), beside.stop());
@@ -53,7 +52,7 @@ pub fn connections(context: &Context) -> Outcome {
     let wrapper = ["prlimit", "--nofile=20000"].map(str::to_owned).to_vec();
     let mut trial = Trial::local(context, "crowd", Setup { wrapper, ..Setup::default() });
     let port = trial.server.ports.http;
-    let load = good(&trial);
+    let load = trial.load(good());
     let head = b"POST /v1/logs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n";
     let slow: Vec<TcpStream> =
         crowd(port, 1000).into_iter().filter_map(|mut s| s.write_all(head).map(|()| s).ok()).collect();
