@@ -198,7 +198,7 @@ mod tests {
         let (mut bytes, offsets) = segment(&PAYLOADS);
         bytes[offsets[0] as usize..offsets[2] as usize].fill(0);
         let found = scan(&bytes, STAMP);
-        assert_eq!((&found.extents, &found.missing), (&one(offsets[2], offsets[4]), &vec![5..7]));
+        assert_eq!((&found.extents, &found.missing), (&one(offsets[2], offsets[4]), &one(5, 7)));
         assert_eq!([found.lost(4, 8), found.lost(5, 8), found.lost(4, 5), found.lost(6, 10)], [2, 1, 1, 2]);
     }
 
