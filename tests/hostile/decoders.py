@@ -166,12 +166,12 @@ def no_base64(server):
     return rejected(server.post("/v1/logs", body, wire.JSON))
 
 
-def stored(server, session, count, columns):
+def stored(server, session, count, columns, workspace="default"):
     """Rows of a session's facts, once `count` of them are there."""
     connection = lake.connect()
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if "facts" not in lake.mount(connection, str(server.data / "lake")):
+        if "facts" not in lake.mount(connection, str(server.data / "lake"), workspace):
             rows = connection.execute(f"SELECT {columns} FROM facts WHERE session_id = ? ORDER BY sequence", [session]).fetchall()
             if len(rows) >= count:
                 return rows

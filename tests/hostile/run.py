@@ -19,7 +19,7 @@ import traceback
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/py"))
 
-import config, decoders, http2, redaction, sessions, transport  # noqa: E401, F401 (each adds its rows)
+import config, decoders, door, http2, redaction, sessions, transport  # noqa: E401, F401 (each adds its rows)
 from server import Broken, Server
 from table import CASES
 
@@ -57,17 +57,19 @@ def main():
     options = parse()
     chosen = [c for c in CASES if not options.row or c.row in options.row]
     began, verdicts = time.monotonic(), []
-    servers = [Server(os.path.abspath(options.binary)) for _ in range(2)]
+    binary = os.path.abspath(options.binary)
+    servers = [Server(binary), Server(binary), Server(binary, ["auth.enabled=true"])]
     try:
         # What waits for the server's clock waits beside the rest, against a server of its own.
         with concurrent.futures.ThreadPoolExecutor(32) as pool:
             waiting = {pool.submit(attempt, c, servers[1]): c for c in chosen if c.slow}
             for case in (c for c in chosen if not c.slow):
-                outcome = attempt(case, servers[0])
+                server = servers[2] if case.door else servers[0]
+                outcome = attempt(case, server)
                 show(case, *outcome)
                 verdicts.append(outcome[0])
-                if servers[0].process.poll() is not None:
-                    servers[0].start()
+                if server.process.poll() is not None:
+                    server.start()
             for done in concurrent.futures.as_completed(waiting):
                 show(waiting[done], *done.result())
                 verdicts.append(done.result()[0])

@@ -1,5 +1,6 @@
 """The server under attack, and what must hold after each attack."""
 
+import json
 import os
 import pathlib
 import re
@@ -42,7 +43,10 @@ class Server:
         self.settings = [f"memory_limit_mib={MEMORY_LIMIT_MIB}", "exporters.lake.flush_interval=200ms", *settings]
         self.log_path = self.sandbox / "log"
         self.sent = 0
+        self.good_client = {}
         self.start()
+        if "auth.enabled=true" in settings:
+            self.good_client = {"authorization": f"Bearer {self.token('good', 'ingest')}"}
 
     def start(self):
         self.ports = {name: wire.free_port() for name in LISTENERS}
@@ -75,6 +79,17 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+    def token(self, workspace, role):
+        """A new token, once the server knows it."""
+        command = [self.binary, "token", "create", "--workspace", workspace, "--role", role, "--json"]
+        made = subprocess.run([*command, "--data-dir", str(self.data)], capture_output=True, check=True)
+        token, deadline = json.loads(made.stdout)["token"], time.monotonic() + 20
+        while self.post("/v1/logs", b"", authorization=f"Bearer {token}").status in (401, 429):
+            if time.monotonic() > deadline:
+                raise Broken("the server does not see new tokens")
+            time.sleep(0.1)
+        return token
 
     def log(self):
         return self.log_path.read_text(errors="replace")
@@ -126,7 +141,7 @@ class Server:
             self.sent += 1
             body = messages.logs(messages.record("good-client", {"event.sequence": self.sent}))
             try:
-                headers = {"content-type": wire.PROTOBUF}
+                headers = {"content-type": wire.PROTOBUF, **self.good_client}
                 answer = wire.request(self.ports["http"], "POST", "/v1/logs", headers, body, timeout=1).status
             except OSError as error:
                 answer = repr(error)

@@ -17,6 +17,8 @@ class Case:
     run: typing.Callable
     # Waits for the server's clock: runs beside the others.
     slow: bool
+    # Sent to the server that asks for tokens.
+    door: bool
     # What is got instead for now, as a regular expression, and why that is borne.
     gap: str | None
 
@@ -32,11 +34,11 @@ class Case:
 CASES = []
 
 
-def case(row, sent, expected, slow=False, gap=None):
+def case(row, sent, expected, slow=False, door=False, gap=None):
     """Adds a row. The function takes the server and returns what it got."""
 
     def add(run):
-        CASES.append(Case(row, sent, expected, run, slow, gap))
+        CASES.append(Case(row, sent, expected, run, slow, door, gap))
         return run
 
     return add
