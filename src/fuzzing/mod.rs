@@ -33,6 +33,11 @@ fn delivery() -> Delivery {
     Delivery { workspace: Workspace::default(), principal: None, received_at: 1_795_346_337_000_000 }
 }
 
+/// Redacts envelopes, of which there is at least one.
+fn redact_hooks(envelopes: Vec<serde_json::Value>) -> RedactedBatch {
+    REDACTOR.redact_hooks(delivery(), envelopes).batch.expect("no shipped rule leaves records out")
+}
+
 /// What is kept can be read again: the journal's form gives it back, and facts can be made of it.
 fn stays_readable(redacted: &RedactedBatch) {
     let mut bytes = Vec::new();

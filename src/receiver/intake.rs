@@ -107,9 +107,7 @@ impl Intake {
             Ok::<_, Refusal>((redacted, cuts.unwrap_or_default(), permit))
         };
         let (redacted, cuts, permit) = self.workers.run(held_bytes, job).await??;
-        for (rule, hits) in &redacted.hits {
-            self.metrics.redactions.add(rule, *hits);
-        }
+        self.count(&redacted.hits);
         let (rejected, fault) = redacted.rejected.unzip();
         let rejected = rejected.unwrap_or(0);
         self.metrics.records(signal, transport).refused.add(rejected);
@@ -140,13 +138,18 @@ impl Intake {
         let records = envelopes.len() as u64;
         self.quotas.spend(&caller.workspace, permit.bytes() as u64, records, Instant::now());
         let (redactor, delivery) = (self.redactor.clone(), self.delivery(caller));
-        let batch = self.workers.run(permit.bytes(), move || redactor.redact_hooks(delivery, envelopes)).await?;
-        for (rule, hits) in batch.batch().envelope.hits.iter().flat_map(|record| &record.redactions) {
-            self.metrics.redactions.add(rule, u64::from(*hits));
-        }
+        let redacted = self.workers.run(permit.bytes(), move || redactor.redact_hooks(delivery, envelopes)).await?;
+        self.count(&redacted.hits);
+        let Some(batch) = redacted.batch else { return Ok(Accepted::default()) };
         let (batch, cuts) = batch.within(&self.limits);
-        self.keep(Transport::Http, records, batch, permit).await?;
-        Ok(Accepted { records, partial: partial(0, None, cuts) })
+        self.keep(Transport::Http, redacted.records, batch, permit).await?;
+        Ok(Accepted { records: redacted.records, partial: partial(0, None, cuts) })
+    }
+
+    fn count(&self, hits: &[(String, u64)]) {
+        for (rule, hits) in hits {
+            self.metrics.redactions.add(rule, *hits);
+        }
     }
 
     fn delivery(&self, caller: Caller) -> Delivery {

@@ -1,163 +1,305 @@
-//! Finds secrets in one text. One pass of Aho-Corasick over all keywords; where one stands, its rule's regex is tried
-//! there, in a window; where a secret's name stands, the value beside it is read (`pairs`). Time is linear in the text:
-//! an anchored rule looks at a bounded stretch per keyword, and the windows of the others are merged.
+//! Finds what the rules look for in one text. One pass of Aho-Corasick over all keywords; where one stands, its rule's
+//! pattern is tried there, in a window; where a secret's name stands, the value beside it is read (`pairs`); rules about
+//! numbers are tried where a number starts. Time is linear in the text: an anchored rule looks at a bounded stretch per
+//! keyword, and the windows of the others are merged.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
-use regex::bytes::{Regex, RegexBuilder};
+use aho_corasick::AhoCorasick;
+use regex_automata::util::primitives::NonMaxUsize;
+use regex_automata::{Anchored, Input};
 
-use super::rule::{Check, Rule};
-use super::{names, pairs};
+use super::compile::{Allow, Compiled, Finder, Pattern, Trigger, automaton};
+use super::pairs;
+use super::rules::{Action, Glob};
+use super::shape;
 
-/// Secrets of one text that are looked for in the rest of it: each costs a pass over the text.
-const MAX_ECHOES: usize = 32;
-/// Longer secrets (key blocks) are not looked for.
-const MAX_ECHO: usize = 512;
-
-/// A rule compiled. `anchored` rules match from their keyword's first byte on.
-struct Compiled {
-    id: &'static str,
-    regex: Regex,
-    /// For anchored rules: the keyword must start a word.
-    boundary: bool,
-    anchored: bool,
-    back: usize,
-    ahead: usize,
-    check: Check,
+/// A rule in force: compiled, with what the policy makes of its hits.
+#[derive(Clone)]
+pub struct Rule {
+    pub compiled: Arc<Compiled>,
+    pub action: Action,
+    /// Hits are counted and change nothing.
+    pub report: bool,
 }
 
-/// What a keyword calls for.
-#[derive(Clone, Copy)]
-enum Target {
-    Rule(usize),
-    Name,
-}
+/// Position of a rule in its engine.
+pub type RuleIndex = u32;
 
-/// A stretch of the text to hide.
+/// A stretch of the text that a rule means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hit {
     pub span: Range<usize>,
-    pub rule: &'static str,
-    /// Position of the rule in the list; earlier wins ties.
-    rank: usize,
+    pub rule: RuleIndex,
 }
 
 /// Which rules apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     All,
-    /// Only rules that know a secret by its own form: the text is an id that joins need.
+    /// Only rules that know a thing by its own form: names beside it have been heard, or it is an id that joins need.
     Forms,
 }
 
-/// The compiled rules.
+/// Where a text stands in its record.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place<'a> {
+    /// The key of the text itself.
+    pub key: Option<&'a str>,
+    /// All keys from the top, joined by dots; empty unless a rule asks for it ([`Engine::wants_paths`]).
+    pub path: &'a str,
+}
+
+/// What a keyword calls for.
+#[derive(Clone, Copy)]
+enum Target {
+    Rule(RuleIndex),
+    Name,
+}
+
+/// The rules of one policy, ready to run. Severer rules come first, then earlier ones.
 pub struct Engine {
-    rules: Vec<Compiled>,
+    rules: Vec<Rule>,
     keywords: AhoCorasick,
     /// By keyword.
     targets: Vec<Vec<Target>>,
-}
-
-/// Why the rules do not compile.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    #[error("rule {0}: {1}")]
-    Pattern(&'static str, regex::Error),
-    #[error("keywords: {0}")]
-    Keywords(#[from] aho_corasick::BuildError),
+    numbers: Vec<RuleIndex>,
+    coded: Vec<RuleIndex>,
+    everywhere: Vec<RuleIndex>,
+    terms: Vec<RuleIndex>,
+    names: Vec<RuleIndex>,
+    fields: Vec<RuleIndex>,
+    secret_names: Option<RuleIndex>,
+    secret_pairs: Option<RuleIndex>,
+    allow: Arc<Allow>,
+    wants_paths: bool,
 }
 
 impl Engine {
-    pub fn new(rules: &[Rule]) -> Result<Engine, EngineError> {
+    /// `allow`: what no rule hides.
+    pub fn new(mut rules: Vec<Rule>, allow: Arc<Allow>) -> Engine {
+        rules.sort_by_key(|rule| std::cmp::Reverse(rule.compiled.severity));
         let mut by_keyword: BTreeMap<String, Vec<Target>> = BTreeMap::new();
-        for (i, rule) in rules.iter().enumerate() {
-            for keyword in rule.keywords {
-                by_keyword.entry((*keyword).to_owned()).or_default().push(Target::Rule(i));
-            }
-        }
-        for name in pairs::keywords() {
-            by_keyword.entry(name).or_default().push(Target::Name);
+        let mut engine = Engine {
+            keywords: automaton(&[]),
+            targets: Vec::new(),
+            numbers: Vec::new(),
+            coded: Vec::new(),
+            everywhere: Vec::new(),
+            terms: Vec::new(),
+            names: Vec::new(),
+            fields: Vec::new(),
+            secret_names: None,
+            secret_pairs: None,
+            allow,
+            wants_paths: rules
+                .iter()
+                .any(|r| !r.compiled.scope.is_everywhere() || matches!(r.compiled.finder, Finder::Fields(_))),
+            rules: Vec::new(),
+        };
+        for (i, rule) in (0..).zip(&rules) {
+            engine.enlist(i, rule, &mut by_keyword);
         }
         let (keywords, targets): (Vec<_>, Vec<_>) = by_keyword.into_iter().unzip();
-        let keywords =
-            AhoCorasick::builder().ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(keywords)?;
-        let rules = rules.iter().map(compile).collect::<Result<_, _>>()?;
-        Ok(Engine { rules, keywords, targets })
+        Engine { keywords: automaton(&keywords), targets, rules, ..engine }
     }
 
-    /// The secrets in `text`: ascending, apart, on character boundaries.
-    pub fn scan(&self, text: &str, scope: Scope) -> Vec<Hit> {
-        let mut hits = Vec::new();
-        let mut windows: Vec<(usize, Range<usize>)> = Vec::new();
-        let mut names = pairs::Reader::new(text);
-        // By rule: up to where its last match went, hit or not. A keyword inside it would only read its tail again.
-        let mut matched: Vec<(usize, usize)> = Vec::new();
-        for found in self.keywords.find_overlapping_iter(text) {
-            for target in &self.targets[found.pattern().as_usize()] {
+    fn enlist(&mut self, i: RuleIndex, rule: &Rule, by_keyword: &mut BTreeMap<String, Vec<Target>>) {
+        let mut name = |keyword: String| {
+            let targets = by_keyword.entry(keyword).or_default();
+            if !targets.iter().any(|target| matches!(target, Target::Name)) {
+                targets.push(Target::Name);
+            }
+        };
+        match &rule.compiled.finder {
+            Finder::Pattern(Pattern { trigger: Trigger::Keywords(words), .. }) => {
+                for word in words {
+                    by_keyword.entry(word.clone()).or_default().push(Target::Rule(i));
+                }
+            }
+            Finder::Pattern(Pattern { trigger: Trigger::Number, .. }) => self.numbers.push(i),
+            Finder::Pattern(Pattern { trigger: Trigger::Coded, .. }) => self.coded.push(i),
+            Finder::Pattern(Pattern { trigger: Trigger::Everywhere, .. }) => self.everywhere.push(i),
+            Finder::Terms(_) => self.terms.push(i),
+            Finder::Fields(_) => self.fields.push(i),
+            Finder::SecretNames => self.secret_names = Some(i),
+            Finder::SecretPairs => {
+                self.secret_pairs = Some(i);
+                pairs::keywords().into_iter().for_each(name);
+            }
+            Finder::Names(globs) => {
+                self.names.push(i);
+                globs.iter().map(Glob::longest_literal).filter(|l| !l.is_empty()).for_each(|l| name(l.to_owned()));
+            }
+        }
+    }
+
+    pub fn rule(&self, index: RuleIndex) -> &Rule {
+        &self.rules[index as usize]
+    }
+
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Whether any keyword stands in `text`.
+    pub fn has_keyword(&self, text: &str) -> bool {
+        self.keywords.find_overlapping_iter(text).next().is_some()
+    }
+
+    /// Whether places have to be told by their whole path.
+    pub fn wants_paths(&self) -> bool {
+        self.wants_paths
+    }
+
+    /// The rule that hides everything at `path`, if any.
+    pub fn field_rule(&self, path: &str) -> Option<RuleIndex> {
+        let covers = |i: &&RuleIndex| match &self.rule(**i).compiled.finder {
+            Finder::Fields(globs) => globs.iter().any(|glob| glob.covers(path)),
+            _ => false,
+        };
+        self.fields.iter().find(covers).copied()
+    }
+
+    /// The own rule that hides every value under `name`, if any.
+    pub fn name_rule(&self, name: &str) -> Option<RuleIndex> {
+        let matches = |i: &&RuleIndex| match &self.rule(**i).compiled.finder {
+            Finder::Names(globs) => globs.iter().any(|glob| glob.matches(name)),
+            _ => false,
+        };
+        self.names.iter().find(matches).copied()
+    }
+
+    /// The built-in rule of values under keys that name secrets, if it is in force.
+    pub fn secret_names(&self) -> Option<RuleIndex> {
+        self.secret_names
+    }
+
+    /// Whether a hit of `rule` at `span` counts, apart from its pattern.
+    pub fn accepts(&self, rule: RuleIndex, text: &[u8], span: &Range<usize>, place: &Place<'_>) -> bool {
+        let compiled = &self.rule(rule).compiled;
+        let value = &text[span.clone()];
+        compiled.validators.iter().all(|validator| validator.passes(value))
+            && (compiled.scope.is_everywhere() || compiled.scope.covers(place.path))
+            && !compiled.allow.covers(text, span.clone())
+            && !self.allow.covers(text, span.clone())
+    }
+
+    /// What the rules find in `text`: in any order, and overlapping.
+    pub fn scan(&self, text: &str, scope: Scope, place: &Place<'_>) -> Vec<Hit> {
+        let mut search = Search { engine: self, text, place, hits: Vec::new(), matched: Vec::new() };
+        search.keywords(scope);
+        if !self.numbers.is_empty() || !self.coded.is_empty() {
+            search.numbers();
+        }
+        for rule in &self.everywhere {
+            search.window(*rule, 0..text.len());
+        }
+        for rule in &self.terms {
+            search.terms(*rule);
+        }
+        for hit in &mut search.hits {
+            hit.span = text.floor_char_boundary(hit.span.start)..text.ceil_char_boundary(hit.span.end);
+        }
+        search.hits
+    }
+}
+
+/// One scan of one text.
+struct Search<'e, 't> {
+    engine: &'e Engine,
+    text: &'t str,
+    place: &'e Place<'e>,
+    hits: Vec<Hit>,
+    /// By anchored rule: up to where its last match went, hit or not. A keyword inside it would only read its tail again.
+    matched: Vec<(RuleIndex, usize)>,
+}
+
+impl Search<'_, '_> {
+    fn keywords(&mut self, scope: Scope) {
+        let mut windows: Vec<(RuleIndex, Range<usize>)> = Vec::new();
+        let mut names = pairs::Reader::new(self.text);
+        for found in self.engine.keywords.find_overlapping_iter(self.text) {
+            for target in &self.engine.targets[found.pattern().as_usize()] {
                 match target {
-                    Target::Rule(i) if self.rules[*i].anchored => {
-                        if !matched.iter().any(|(rule, end)| rule == i && found.start() < *end)
-                            && let Some(end) = self.at(*i, text.as_bytes(), found.start(), &mut hits)
-                        {
-                            matched.retain(|(rule, _)| rule != i);
-                            matched.push((*i, end));
+                    Target::Rule(i) => match self.pattern(*i) {
+                        Some(pattern) if pattern.word_start && !starts_word(self.text.as_bytes(), found.start()) => {}
+                        Some(pattern) if pattern.before == 0 => self.at(*i, found.start()),
+                        Some(pattern) => {
+                            let end = found.start().saturating_add(pattern.window).min(self.text.len());
+                            windows.push((*i, found.start().saturating_sub(pattern.before)..end));
                         }
-                    }
-                    Target::Rule(i) => windows.push((*i, self.window(*i, found.start(), text.len()))),
-                    Target::Name if scope == Scope::All => hits.extend(names.read(found.range()).map(|span| Hit {
-                        span,
-                        rule: pairs::RULE,
-                        rank: self.rules.len(),
-                    })),
+                        None => {}
+                    },
+                    Target::Name if scope == Scope::All => self.pair(&mut names, found.range()),
                     Target::Name => {}
                 }
             }
         }
         if !windows.is_empty() {
-            self.search(text.as_bytes(), windows, &mut hits);
+            self.windows(windows);
         }
-        if hits.is_empty() {
-            return hits;
-        }
-        echo(text, &mut hits);
-        settle(text, hits)
     }
 
-    /// Whether any keyword stands in `text`: if not, [`Engine::scan`] finds nothing.
-    pub fn may_hit(&self, text: &str) -> bool {
-        self.keywords.is_match(text)
-    }
-
-    fn window(&self, rule: usize, keyword: usize, length: usize) -> Range<usize> {
-        let rule = &self.rules[rule];
-        keyword.saturating_sub(rule.back)..keyword.saturating_add(rule.ahead).min(length)
-    }
-
-    /// Tries an anchored rule at `start`. Returns where its match ends, hit or not.
-    fn at(&self, rule: usize, text: &[u8], start: usize, hits: &mut Vec<Hit>) -> Option<usize> {
-        let compiled = &self.rules[rule];
-        if compiled.boundary && start > 0 && is_word(text[start - 1]) && !after_escape(&text[..start]) {
-            return None;
+    fn pattern(&self, rule: RuleIndex) -> Option<&Pattern> {
+        match &self.engine.rules[rule as usize].compiled.finder {
+            Finder::Pattern(pattern) => Some(pattern),
+            _ => None,
         }
-        let mut ahead = compiled.ahead;
+    }
+
+    fn pair(&mut self, names: &mut pairs::Reader<'_>, keyword: Range<usize>) {
+        let engine = self.engine;
+        let found = names.read(keyword, &|name| engine.name_rule(name), engine.secret_pairs.is_some());
+        if let Some((span, own)) = found
+            && let Some(rule) = own.or(engine.secret_pairs)
+            && engine.accepts(rule, self.text.as_bytes(), &span, self.place)
+        {
+            self.hits.push(Hit { span, rule });
+        }
+    }
+
+    /// Tries an anchored rule at `start`.
+    fn at(&mut self, rule: RuleIndex, start: usize) {
+        if self.matched.iter().any(|(other, end)| *other == rule && start < *end) {
+            return;
+        }
+        let engine = self.engine;
+        let Finder::Pattern(pattern) = &engine.rules[rule as usize].compiled.finder else { return };
+        let mut ahead = pattern.window;
         loop {
-            let end = start.saturating_add(ahead).min(text.len());
-            let (whole, secret) = compiled.find(&text[..end], start, end)?;
-            if whole.end == end && end < text.len() {
+            let end = start.saturating_add(ahead).min(self.text.len());
+            let input = Input::new(self.text).range(start..end).anchored(Anchored::Yes);
+            let Some((whole, secret)) = find(pattern, &input) else { return };
+            if whole.end == end && end < self.text.len() {
                 ahead = ahead.saturating_mul(4);
                 continue;
             }
-            if compiled.check.passes(&text[secret.clone()]) {
-                hits.push(Hit { span: secret, rule: compiled.id, rank: rule });
-            }
-            return Some(whole.end);
+            self.matched.retain(|(other, _)| *other != rule);
+            self.matched.push((rule, whole.end));
+            self.hit(rule, pattern, whole, secret);
+            return;
+        }
+    }
+
+    fn hit(&mut self, rule: RuleIndex, pattern: &Pattern, whole: Range<usize>, secret: Range<usize>) {
+        let text = self.text.as_bytes();
+        let beside = |(regex, within): &(regex::bytes::Regex, usize)| {
+            let (start, end) = (whole.start.saturating_sub(*within), whole.end.saturating_add(*within).min(text.len()));
+            regex.is_match(&text[start..whole.start]) || regex.is_match(&text[whole.end..end])
+        };
+        if shape::could_be_random(&text[secret.clone()])
+            && pattern.near.as_ref().is_none_or(beside)
+            && self.engine.accepts(rule, text, &secret, self.place)
+        {
+            self.hits.push(Hit { span: secret, rule });
         }
     }
 
     /// Searches the windows of the rules that are not anchored, merged so that no byte is read twice by one rule.
-    fn search(&self, text: &[u8], mut windows: Vec<(usize, Range<usize>)>, hits: &mut Vec<Hit>) {
+    fn windows(&mut self, mut windows: Vec<(RuleIndex, Range<usize>)>) {
         windows.sort_by_key(|(rule, window)| (*rule, window.start));
         let mut rest = windows.into_iter().peekable();
         let mut from = 0;
@@ -165,179 +307,104 @@ impl Engine {
             while let Some((_, next)) = rest.next_if(|(r, next)| *r == rule && next.start <= window.end) {
                 window.end = window.end.max(next.end);
             }
-            let done = self.search_window(rule, text, window.start.max(from)..window.end, hits);
+            let done = self.window(rule, window.start.max(from)..window.end);
             from = if rest.peek().is_some_and(|(r, _)| *r == rule) { done } else { 0 };
         }
     }
 
     /// Returns where the search stopped.
-    fn search_window(&self, rule: usize, text: &[u8], window: Range<usize>, hits: &mut Vec<Hit>) -> usize {
-        let compiled = &self.rules[rule];
+    fn window(&mut self, rule: RuleIndex, window: Range<usize>) -> usize {
+        let engine = self.engine;
+        let Finder::Pattern(pattern) = &engine.rules[rule as usize].compiled.finder else { return window.end };
         let (mut at, mut end) = (window.start, window.end);
         while at < end {
-            let Some((whole, secret)) = compiled.find(&text[..end], at, end) else { break };
-            if whole.end == end && end < text.len() {
-                end = end.saturating_add((end - at).max(64) * 3).min(text.len());
+            let Some((whole, secret)) = find(pattern, &Input::new(self.text).range(at..end)) else { break };
+            if whole.end == end && end < self.text.len() {
+                end = end.saturating_add((end - at).max(64) * 3).min(self.text.len());
                 continue;
             }
             at = whole.end.max(at + 1);
-            if compiled.check.passes(&text[secret.clone()]) {
-                hits.push(Hit { span: secret, rule: compiled.id, rank: rule });
-            }
+            self.hit(rule, pattern, whole, secret);
         }
         at.max(window.end)
     }
-}
 
-impl Compiled {
-    /// The next match in `text[from..end]` and the secret in it.
-    fn find(&self, text: &[u8], from: usize, end: usize) -> Option<(Range<usize>, Range<usize>)> {
-        // An anchored pattern starts with `\A`, so it gets a haystack of its own.
-        let (haystack, start, shift) = if self.anchored { (&text[from..end], 0, from) } else { (text, from, 0) };
-        if self.regex.captures_len() == 1 {
-            let found = self.regex.find_at(haystack, start)?;
-            let whole = found.start() + shift..found.end() + shift;
-            return Some((whole.clone(), whole));
-        }
-        let captures = self.regex.captures_at(haystack, start)?;
-        let whole = captures.get(0)?;
-        let secret = captures.name("s").unwrap_or(whole);
-        Some((whole.start() + shift..whole.end() + shift, secret.start() + shift..secret.end() + shift))
-    }
-}
-
-fn compile(rule: &Rule) -> Result<Compiled, EngineError> {
-    let anchored = rule.back == 0;
-    let bare = rule.pattern.strip_prefix(r"\b").filter(|_| anchored);
-    let pattern = match anchored {
-        true => format!(r"\A(?:{})", bare.unwrap_or(rule.pattern)),
-        false => rule.pattern.to_owned(),
-    };
-    let regex = RegexBuilder::new(&pattern).unicode(false).build().map_err(|e| EngineError::Pattern(rule.id, e))?;
-    let Rule { id, back, ahead, check, .. } = *rule;
-    Ok(Compiled { id, regex, boundary: bare.is_some(), anchored, back, ahead, check })
-}
-
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
-}
-
-/// Whether a written escape ends here: `\n`, `%3D`, a terminal's `ESC[32m`. Its last letter starts no word.
-fn after_escape(before: &[u8]) -> bool {
-    let colour = || {
-        let code = before.strip_suffix(b"m").unwrap_or_default();
-        let digits = code.iter().rev().take(12).take_while(|b| b.is_ascii_digit() || **b == b';').count();
-        code[..code.len() - digits].ends_with(b"[")
-    };
-    match before {
-        [.., b'\\', b'n' | b'r' | b't'] => true,
-        [.., b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => true,
-        _ => colour(),
-    }
-}
-
-/// Adds the other places where a secret that was found stands in the same text, up to [`MAX_ECHOES`] secrets.
-fn echo(text: &str, hits: &mut Vec<Hit>) {
-    let mut found: Vec<Hit> = Vec::new();
-    for hit in hits.iter().filter(|hit| hit.span.len() <= MAX_ECHO) {
-        if found.len() == MAX_ECHOES {
-            break;
-        }
-        if !found.iter().any(|f| text.get(f.span.clone()) == text.get(hit.span.clone())) {
-            found.push(hit.clone());
-        }
-    }
-    for hit in found {
-        let Some(secret) = text.get(hit.span.clone()).filter(|secret| names::secretive(secret)) else { continue };
-        for (start, _) in text.match_indices(secret) {
-            hits.push(Hit { span: start..start + secret.len(), ..hit.clone() });
-        }
-    }
-}
-
-/// Makes one hit of each heap of overlapping ones, named after the longest, then the earliest rule: the union is
-/// hidden, so that no end of a shorter hit shows. Spans are widened to characters.
-fn settle(text: &str, mut hits: Vec<Hit>) -> Vec<Hit> {
-    for hit in &mut hits {
-        hit.span = text.floor_char_boundary(hit.span.start)..text.ceil_char_boundary(hit.span.end);
-    }
-    hits.retain(|hit| !hit.span.is_empty());
-    hits.sort_by_key(|hit| (hit.span.start, hit.rank));
-    let mut settled: Vec<Hit> = Vec::with_capacity(hits.len());
-    let mut longest = 0;
-    for hit in hits {
-        let length = hit.span.len();
-        match settled.last_mut() {
-            Some(last) if hit.span.start < last.span.end => {
-                if length > longest || (length == longest && hit.rank < last.rank) {
-                    (last.rule, last.rank, longest) = (hit.rule, hit.rank, length);
+    /// Tries the rules about numbers where one starts, and those about codes where two letters and a digit do.
+    fn numbers(&mut self) {
+        /// The fewest digits of a number that such a rule knows; an address has three dots instead.
+        const FEWEST: usize = 7;
+        let text = self.text.as_bytes();
+        let word = |at: usize| text[at].is_ascii_alphanumeric() || text[at] == b'_';
+        let mut at = 0;
+        while let Some(next) = text[at..].iter().position(u8::is_ascii_digit) {
+            let start = at + next;
+            at = start + text[start..].iter().take_while(|b| b.is_ascii_digit()).count();
+            if start == 0 || !word(start - 1) {
+                let run = text[start..].iter().take(24).take_while(|b| b.is_ascii_digit() || b" -.()/+".contains(b));
+                let (digits, dots) = run.fold((0, 0), |(digits, dots), b| {
+                    (digits + usize::from(b.is_ascii_digit()), dots + usize::from(*b == b'.'))
+                });
+                if digits >= FEWEST || dots >= 3 {
+                    let signs = text[..start].iter().rev().take(2).take_while(|b| b"+(".contains(b)).count();
+                    self.number(start - signs, start);
                 }
-                last.span.end = last.span.end.max(hit.span.end);
-            }
-            _ => {
-                longest = length;
-                settled.push(hit);
+            } else if start >= 2
+                && text[start - 2..start].iter().all(u8::is_ascii_alphabetic)
+                && (start == 2 || !word(start - 3))
+            {
+                for i in 0..self.engine.coded.len() {
+                    self.at(self.engine.coded[i], start - 2);
+                }
             }
         }
     }
-    settled
+
+    fn number(&mut self, signed: usize, start: usize) {
+        for i in 0..self.engine.numbers.len() {
+            let (rule, before) = (self.engine.numbers[i], self.hits.len());
+            if signed < start {
+                self.at(rule, signed);
+            }
+            if self.hits.len() == before {
+                self.at(rule, start);
+            }
+        }
+    }
+
+    fn terms(&mut self, rule: RuleIndex) {
+        let engine = self.engine;
+        let Finder::Terms(terms) = &engine.rules[rule as usize].compiled.finder else { return };
+        let whole_word = |span: &Range<usize>| {
+            let before = self.text[..span.start].chars().next_back();
+            let after = self.text[span.end..].chars().next();
+            !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+        };
+        let found: Vec<Hit> = terms
+            .find_iter(self.text)
+            .map(|found| found.range())
+            .filter(|span| whole_word(span) && engine.accepts(rule, self.text.as_bytes(), span, self.place))
+            .map(|span| Hit { span, rule })
+            .collect();
+        self.hits.extend(found);
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether a word starts at `at`: after no letter, or with a capital after a small one.
+fn starts_word(text: &[u8], at: usize) -> bool {
+    let before = at.checked_sub(1).map(|i| text[i]);
+    let capital = text[at].is_ascii_uppercase() && text.get(at + 1).is_some_and(u8::is_ascii_lowercase);
+    before.is_none_or(|b| !b.is_ascii_alphabetic() || (capital && b.is_ascii_lowercase()))
+}
 
-    fn rule(id: &'static str, keywords: &'static [&'static str], pattern: &'static str, back: usize) -> Rule {
-        Rule { id, keywords, pattern, back, ahead: 16, check: Check::None }
+/// The next match and what is to be hidden of it.
+fn find(pattern: &Pattern, input: &Input<'_>) -> Option<(Range<usize>, Range<usize>)> {
+    if pattern.group == 0 {
+        let whole = pattern.regex.search(input)?.range();
+        return Some((whole.clone(), whole));
     }
-
-    fn spans(rules: &[Rule], text: &str) -> Vec<(&'static str, Range<usize>)> {
-        let hits = Engine::new(rules).expect("the rules compile").scan(text, Scope::Forms);
-        hits.into_iter().map(|hit| (hit.rule, hit.span)).collect()
-    }
-
-    #[test]
-    fn the_longest_names_a_heap_of_hits_and_the_union_is_hidden() {
-        let rules =
-            [rule("short", &["abc"], "abc", 0), rule("long", &["bcd"], "bcdef", 0), rule("late", &["bcd"], "bcdef", 0)];
-        assert_eq!(spans(&rules, "-abcdef-abc-"), [("long", 1..7), ("short", 8..11)]);
-    }
-
-    #[test]
-    fn matches_grow_beyond_the_first_window() {
-        let text = format!("k-{} end", "a".repeat(1000));
-        assert_eq!(spans(&[rule("anchored", &["k-"], r"\bk-a+", 0)], &text), [("anchored", 0..1002)]);
-        assert_eq!(spans(&[rule("searched", &["k-"], r"\bk-a+", 1)], &text), [("searched", 0..1002)]);
-    }
-
-    /// Quadratic would be minutes here.
-    #[test]
-    fn keywords_inside_a_long_match_are_not_tried_again() {
-        let text = "k-".repeat(500_000);
-        let mixed = Rule { check: Check::Mixed, ..rule("mixed", &["k-"], r"\bk-[a-z-]+", 0) };
-        assert_eq!(spans(&[rule("r", &["k-"], r"\bk-[a-z-]+", 0), mixed], &text), [("r", 0..1_000_000)]);
-    }
-
-    #[test]
-    fn each_of_many_keywords_in_one_window_is_tried() {
-        let rules = [rule("r", &["k-"], r"\bk-\d+", 2)];
-        assert_eq!(spans(&rules, "k-x k-1 k-y k-22"), [("r", 4..7), ("r", 12..16)]);
-    }
-
-    #[test]
-    fn a_word_around_the_keyword_is_no_match() {
-        assert_eq!(spans(&[rule("r", &["k-"], r"\bk-\d+", 0)], "ask-12 _k-12 é k-12"), [("r", 16..20)]);
-    }
-
-    #[test]
-    fn an_equal_secret_elsewhere_in_the_text_is_hidden_too() {
-        let rules = [rule("r", &["key "], r"key (?P<s>\w+)", 0)];
-        assert_eq!(spans(&rules, "key a1b2c3d4 or a1b2c3d4"), [("r", 4..12), ("r", 16..24)]);
-    }
-
-    #[test]
-    fn a_bad_pattern_is_an_error_with_the_rule() {
-        let error = Engine::new(&[rule("broken", &["k"], "(", 0)]).err().expect("the pattern is no regex");
-        assert!(error.to_string().starts_with("rule broken: "));
-    }
+    let mut slots: Vec<Option<NonMaxUsize>> = vec![None; 2 * (pattern.group + 1)];
+    pattern.regex.search_slots(input, &mut slots)?;
+    let span = |group: usize| Some(slots[2 * group]?.get()..slots[2 * group + 1]?.get());
+    let whole = span(0)?;
+    Some((whole.clone(), span(pattern.group).unwrap_or(whole)))
 }

@@ -5,29 +5,52 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::texts::Texts;
-use crate::model::{LakeKey, RecordHits};
+use super::policy::PolicySet;
+use super::subject;
+use super::texts::{Tally, Texts};
+use crate::model::{LakeKey, RecordHits, Workspace};
 
 /// The lines, and what was done to which.
+#[derive(Default)]
 pub struct Lines {
     pub payload: Vec<u8>,
     pub hits: Vec<RecordHits>,
+    pub total: Tally,
+    pub reported: Tally,
+    /// Envelopes that a rule left out.
+    pub dropped: u64,
 }
 
 /// Redacts the envelopes in order. Every raw hook is listed in `hits`: nothing but the hash of what it held names it.
-pub fn redact(envelopes: &[Value], mut texts: Texts<'_>, key: &LakeKey) -> Lines {
-    let mut lines = Lines { payload: Vec::new(), hits: Vec::new() };
-    for (index, envelope) in envelopes.iter().enumerate() {
+pub fn redact(envelopes: &[Value], policies: &PolicySet, workspace: &Workspace, key: &LakeKey) -> Lines {
+    let mut lines = Lines::default();
+    let mut index = 0;
+    for envelope in envelopes {
+        let policy = match policies.asks_for_subjects() {
+            true => policies.choose(&subject::of_hook(envelope, workspace)),
+            false => policies.base(),
+        };
+        let mut texts = Texts::new(policy, policies.keys());
         // Written compactly, JSON has no line end: one envelope, one line.
         let written = envelope.to_string();
-        let redacted = texts.document(&written);
+        let mut redacted = texts.document(&written);
+        if texts.start_echo() {
+            redacted = texts.document(redacted.as_deref().unwrap_or(&written)).or(redacted);
+        }
+        let tally = texts.take();
+        lines.total.merge(&tally);
+        lines.reported.merge(&texts.take_reported());
+        if texts.take_drop() {
+            lines.dropped += 1;
+            continue;
+        }
         lines.payload.extend_from_slice(redacted.as_deref().unwrap_or(&written).as_bytes());
         lines.payload.push(b'\n');
-        let tally = texts.take();
         if envelope.get("id").is_none() || !tally.is_empty() {
             let redactions = tally.into_sorted();
-            lines.hits.push(RecordHits { index: index as u32, identity: identity(envelope, key), redactions });
+            lines.hits.push(RecordHits { index, identity: identity(envelope, key), redactions });
         }
+        index += 1;
     }
     lines
 }

@@ -1,10 +1,14 @@
-//! Redacts JSON text in place: string literals are decoded, redacted and, if that changed them, written back with
-//! their escapes; everything else keeps its bytes (numbers keep their digits, keys their order). Text that ends inside a
-//! document (clients cut long values) is read as far as it goes.
+//! Finds what is to be redacted in JSON text: string literals are decoded where they are escaped and handed on; what was
+//! found in them is traced back to where it stands, so that everything else keeps its bytes (numbers keep their digits,
+//! keys their order). Text that ends inside a document (clients cut long values) is read as far as it goes.
 
 use std::ops::Range;
 
-use super::texts::{Texts, UNSCANNED};
+use super::decode::{self, Decoded};
+use super::engine::Place;
+use super::finding::Finding;
+use super::marks::UNSCANNED;
+use super::texts::Texts;
 
 /// Containers nested deeper are replaced as a whole.
 const MAX_DEPTH: usize = 64;
@@ -25,36 +29,41 @@ struct Frame {
     value: Option<Literal>,
     /// In a list: an item opened a private key's block, and the next ones are its lines.
     key_block: bool,
+    /// In a list: the option of a command line (`--password`) that the item before was.
+    flag: Option<String>,
 }
 
-/// A string literal: where it stands, whether its closing quote is there, and what it holds after redaction.
+/// A string literal: where it stands with its quotes, and whether the closing one is there.
+#[derive(Clone)]
 struct Literal {
     span: Range<usize>,
     closed: bool,
-    text: String,
 }
 
-struct Rewriter<'a, 't> {
+struct Walker<'a, 't, 'p> {
     text: &'a str,
     at: usize,
-    /// What stands in place of which stretch of `text`; a later edit of the same stretch replaces the earlier.
-    edits: Vec<(Range<usize>, String)>,
+    found: Vec<Finding>,
     stack: Vec<Frame>,
-    texts: &'a mut Texts<'t>,
+    texts: &'t mut Texts<'p>,
     layer: usize,
+    /// The document's own place.
+    place: Place<'a>,
+    wants_paths: bool,
 }
 
-/// Redacts every string and key of the JSON in `text`. `None`: not JSON. `Some(None)`: nothing to change. `context` is
-/// the key that the document itself stands under.
-pub fn redact(text: &str, context: Option<&str>, texts: &mut Texts<'_>, layer: usize) -> Option<Option<String>> {
-    let top = Frame { key: context.map(str::to_owned), ..Frame::default() };
-    let stack = vec![top];
-    let mut rewriter = Rewriter { text, at: 0, edits: Vec::new(), stack, texts, layer };
-    rewriter.run().ok()?;
-    Some(rewriter.finish())
+/// What is to be done to the JSON in `text`, in any order; `None`: it is not JSON. `place` is where the document itself
+/// stands.
+pub fn findings(text: &str, place: &Place<'_>, texts: &mut Texts<'_>, layer: usize) -> Option<Vec<Finding>> {
+    let top = Frame { key: place.key.map(str::to_owned), ..Frame::default() };
+    let wants_paths = texts.engine().wants_paths();
+    let mut walker =
+        Walker { text, at: 0, found: Vec::new(), stack: vec![top], texts, layer, place: *place, wants_paths };
+    walker.run().ok()?;
+    Some(walker.found)
 }
 
-impl Rewriter<'_, '_> {
+impl Walker<'_, '_, '_> {
     fn run(&mut self) -> Result<(), NotJson> {
         while let Some(byte) = self.peek() {
             match byte {
@@ -66,27 +75,6 @@ impl Rewriter<'_, '_> {
             }
         }
         Ok(())
-    }
-
-    fn finish(self) -> Option<String> {
-        let Rewriter { text, mut edits, .. } = self;
-        if edits.is_empty() {
-            return None;
-        }
-        edits.sort_by_key(|(span, _)| span.start);
-        let mut out = String::with_capacity(text.len());
-        let mut copied = 0;
-        for (i, (span, new)) in edits.iter().enumerate() {
-            // The sort is stable: of two edits of one stretch the later comes last.
-            if edits.get(i + 1).is_some_and(|(next, _)| next == span) {
-                continue;
-            }
-            out.push_str(&text[copied..span.start]);
-            out.push_str(new);
-            copied = span.end;
-        }
-        out.push_str(&text[copied..]);
-        Some(out)
     }
 
     /// The next byte after white space.
@@ -104,7 +92,18 @@ impl Rewriter<'_, '_> {
 
     fn open(&mut self, byte: u8) -> Result<(), NotJson> {
         if self.stack.len() > MAX_DEPTH {
-            return self.skip_deep();
+            return self.replace_container(None);
+        }
+        let frame = self.frame()?;
+        if frame.object && frame.key.is_none() {
+            return Err(NotJson);
+        }
+        if self.wants_paths
+            && let path = self.path()
+            && !path.is_empty()
+            && let Some(rule) = self.texts.engine().field_rule(&path)
+        {
+            return self.replace_container(Some(rule));
         }
         // A list hands its key on to its items.
         let key = if byte == b'[' { self.frame()?.key.clone() } else { None };
@@ -148,16 +147,35 @@ impl Rewriter<'_, '_> {
         if length == 0 || expects_key || !(number || known || (cut && word == "-")) {
             return Err(NotJson);
         }
+        if number {
+            self.number(word)?;
+        }
         self.at += length;
         self.value_done()
+    }
+
+    /// A number that means something (a card's, a PIN under its name) becomes a string.
+    fn number(&mut self, digits: &str) -> Result<(), NotJson> {
+        /// Shorter ones are counts.
+        const SHORTEST: usize = 7;
+        if digits.len() < SHORTEST || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Ok(());
+        }
+        let (key, path) = (self.frame()?.key.clone(), self.path());
+        let place = Place { key: key.as_deref(), path: &path };
+        let found = self.texts.findings(digits, &place, self.layer + 1);
+        if let Some(finding) = found.into_iter().next() {
+            let text = format!("\"{}\"", finding.text);
+            self.found.push(Finding { span: self.at..self.at + digits.len(), text, ..finding });
+        }
+        Ok(())
     }
 
     fn string(&mut self) -> Result<(), NotJson> {
         let start = self.at;
         let (end, closed) = literal_end(self.text, start);
-        let text = decode(&self.text[start + 1..end - usize::from(closed)]);
         self.at = end;
-        let literal = Literal { span: start..end, closed, text };
+        let literal = Literal { span: start..end, closed };
         let frame = self.frame()?;
         if frame.object && frame.key.is_none() {
             return self.key(literal);
@@ -166,21 +184,34 @@ impl Rewriter<'_, '_> {
         self.value_done()
     }
 
-    fn leaf(&mut self, mut literal: Literal) -> Result<(), NotJson> {
-        let frame = self.frame()?;
-        let member = if frame.object { frame.key.clone() } else { None };
-        let is_value = member.as_deref().is_some_and(is_value);
-        let context = frame.label.clone().filter(|_| is_value).or_else(|| frame.key.clone());
-        let label = member.as_deref().is_some_and(is_label).then(|| literal.text.clone());
-        let inside = self.key_block(&literal.text)?;
-        let new = match inside {
-            true => Some(self.texts.key_line()),
-            false => self.texts.once(&literal.text, context.as_deref(), self.layer + 1),
+    fn leaf(&mut self, literal: Literal) -> Result<(), NotJson> {
+        let text = self.text;
+        let body = literal.body(text);
+        let decoded = decode::json_literal(body);
+        let value = decoded.as_ref().map_or(body, |d| &d.text);
+        let inside = self.key_block(value)?;
+        let path = self.path();
+        let frame = self.stack.last().ok_or(NotJson)?;
+        let member = if frame.object { frame.key.as_deref() } else { None };
+        let is_value = member.is_some_and(is_value);
+        let is_label = member.is_some_and(is_label);
+        let label = frame.label.as_deref().filter(|_| is_value).or(frame.flag.as_deref());
+        let context = label.or(frame.key.as_deref());
+        let place = Place { key: context, path: &path };
+        let mut found = match inside {
+            true => self.texts.key_line(value).into_iter().collect(),
+            false => self.texts.findings(value, &place, self.layer + 1),
         };
-        if let Some(new) = new {
-            self.edit(&literal, &new);
-            literal.text = new;
+        if let Some(key) = context
+            && found.is_empty()
+        {
+            found = self.texts.beside(key, value, &place);
         }
+        let found = self.texts.drop_field(value, found);
+        let flag = if frame.object { None } else { option(value) };
+        let label = is_label.then(|| value.to_owned());
+        self.trace(&literal, decoded.as_ref(), found);
+        self.frame()?.flag = flag;
         if let Some(label) = label {
             return self.label(label);
         }
@@ -188,6 +219,16 @@ impl Rewriter<'_, '_> {
             self.frame()?.value = Some(literal);
         }
         Ok(())
+    }
+
+    /// Puts what was found in a literal's text where it stands in the document.
+    fn trace(&mut self, literal: &Literal, decoded: Option<&Decoded>, found: Vec<Finding>) {
+        let start = literal.span.start + 1;
+        for finding in found {
+            let span = decoded.map_or(finding.span.clone(), |d| d.source_span(&finding.span));
+            let text = if finding.text.contains(['"', '\\', '\n']) { escaped(&finding.text) } else { finding.text };
+            self.found.push(Finding { span: start + span.start..start + span.end, text, ..finding });
+        }
     }
 
     /// Whether an item of a list is a line inside a private key's block: patches come as lists of lines.
@@ -199,44 +240,55 @@ impl Rewriter<'_, '_> {
         let inside = frame.key_block;
         let ends = text.contains("-----END");
         frame.key_block = !ends && (inside || text.contains("-----BEGIN"));
-        Ok(inside && !ends && text.split_whitespace().any(|run| run.len() >= 8))
+        let hidden = super::shape::is_mark(text.trim_start_matches(['+', '-', ' ']));
+        Ok(inside && !ends && !hidden && text.split_whitespace().any(|run| run.len() >= 8))
     }
 
     /// A `name` came: the `value` before it, if any, may be a secret.
     fn label(&mut self, label: String) -> Result<(), NotJson> {
         let earlier = self.frame()?.value.take();
-        if let Some(literal) = earlier
-            && let Some(new) = self.texts.by_name(&literal.text, &label)
-        {
-            self.edit(&literal, &new);
+        if let Some(literal) = earlier {
+            let text = self.text;
+            let body = literal.body(text);
+            let decoded = decode::json_literal(body);
+            let value = decoded.as_ref().map_or(body, |d| &d.text);
+            let path = self.path();
+            let found = self.texts.by_name(value, &label, &Place { key: Some(&label), path: &path });
+            self.trace(&literal, decoded.as_ref(), found.into_iter().collect());
         }
         self.frame()?.label = Some(label);
         Ok(())
     }
 
     fn key(&mut self, literal: Literal) -> Result<(), NotJson> {
-        if let Some(new) = self.texts.once(&literal.text, None, self.layer + 1) {
-            self.edit(&literal, &new);
-        }
+        let text = self.text;
+        let body = literal.body(text);
+        let decoded = decode::json_literal(body);
+        let key = decoded.as_ref().map_or(body, |d| &d.text);
+        let found = self.texts.findings(key, &Place::default(), self.layer + 1);
+        self.trace(&literal, decoded.as_ref(), found);
         match self.peek() {
             Some(b':') => self.at += 1,
             None => {}
             Some(_) => return Err(NotJson),
         }
-        self.frame()?.key = Some(literal.text);
+        let key = decoded.map_or_else(|| body.to_owned(), |d| d.text);
+        self.frame()?.key = Some(key);
         Ok(())
     }
 
-    fn edit(&mut self, literal: &Literal, new: &str) {
-        let mut encoded = encode(new);
-        if !literal.closed {
-            encoded.pop();
+    /// The keys down to here, if anybody wants to know.
+    fn path(&self) -> String {
+        if !self.wants_paths {
+            return String::new();
         }
-        self.edits.push((literal.span.clone(), encoded));
+        let keys = self.stack[1..].iter().filter(|frame| frame.object).filter_map(|frame| frame.key.as_deref());
+        let all = Some(self.place.path).into_iter().chain(keys).filter(|key| !key.is_empty());
+        all.collect::<Vec<_>>().join(".")
     }
 
-    /// Replaces a container that lies too deep.
-    fn skip_deep(&mut self) -> Result<(), NotJson> {
+    /// Replaces the container that opens here: it lies too deep, or a rule hides its place.
+    fn replace_container(&mut self, rule: Option<super::engine::RuleIndex>) -> Result<(), NotJson> {
         let start = self.at;
         let mut open = 0usize;
         while let Some(byte) = self.peek() {
@@ -256,10 +308,29 @@ impl Rewriter<'_, '_> {
                 _ => self.at += self.text[self.at..].chars().next().map_or(1, char::len_utf8),
             }
         }
-        self.texts.count_unscanned();
-        self.edits.push((start..self.at, encode(UNSCANNED)));
+        let span = start..self.at;
+        let whole = match rule {
+            Some(rule) => self.texts.finding(rule, span.clone(), &self.text[span]),
+            None => Finding { text: UNSCANNED.to_owned(), ..self.texts.unscanned(span) },
+        };
+        self.found.push(Finding { text: format!("\"{}\"", whole.text), ..whole });
         self.value_done()
     }
+}
+
+impl Literal {
+    /// What stands between the quotes.
+    fn body<'t>(&self, text: &'t str) -> &'t str {
+        &text[self.span.start + 1..self.span.end - usize::from(self.closed)]
+    }
+}
+
+/// The name of a command's option: `--password`, `-Password`.
+fn option(item: &str) -> Option<String> {
+    let name = item.strip_prefix("--").or_else(|| item.strip_prefix('-'))?;
+    let part = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let named = name.len() <= 64 && name.bytes().all(part) && name.starts_with(|c: char| c.is_ascii_alphabetic());
+    named.then(|| name.to_owned())
 }
 
 fn is_label(key: &str) -> bool {
@@ -274,73 +345,35 @@ fn is_value(key: &str) -> bool {
 fn literal_end(text: &str, start: usize) -> (usize, bool) {
     let bytes = text.as_bytes();
     let mut at = start + 1;
-    while at < bytes.len() {
+    while let Some(found) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
+        at += found;
         match bytes[at] {
             b'"' => return (at + 1, true),
-            b'\\' => at += 2,
-            _ => at += 1,
+            _ => at += 2,
         }
     }
     (bytes.len(), false)
 }
 
-/// The text of a literal without its quotes. Escapes that are none stay as they are: what is cut off is still read.
-fn decode(literal: &str) -> String {
-    let mut out = String::with_capacity(literal.len());
-    let mut rest = literal;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        let (c, length) = escape(&rest[at..]);
-        out.push(c);
-        rest = &rest[at + length..];
-    }
-    out.push_str(rest);
-    out
-}
-
-/// The character that the escape at the start of `text` stands for, and the escape's length in bytes.
-fn escape(text: &str) -> (char, usize) {
-    match text.as_bytes().get(1) {
-        Some(b'n') => ('\n', 2),
-        Some(b't') => ('\t', 2),
-        Some(b'r') => ('\r', 2),
-        Some(b'b') => ('\u{8}', 2),
-        Some(b'f') => ('\u{c}', 2),
-        Some(c @ (b'"' | b'\\' | b'/')) => (char::from(*c), 2),
-        Some(b'u') => unicode(text).unwrap_or(('\\', 1)),
-        _ => ('\\', 1),
-    }
-}
-
-/// `\uXXXX`, or two of them that make one character; half of a pair alone is U+FFFD.
-fn unicode(text: &str) -> Option<(char, usize)> {
-    let unit = |at: usize| {
-        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
-        u32::from_str_radix(digits, 16).ok()
-    };
-    let high = unit(0)?;
-    if let Some(c) = char::from_u32(high) {
-        return Some((c, 6));
-    }
-    let low = unit(6).filter(|low| (0xdc00..0xe000).contains(low) && high < 0xdc00);
-    let pair = low.and_then(|low| char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)));
-    Some(pair.map_or(('\u{fffd}', 6), |c| (c, 12)))
-}
-
-/// A JSON string literal.
-fn encode(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// A text as it stands between a JSON literal's quotes.
+fn escaped(text: &str) -> String {
+    let literal = serde_json::Value::from(text).to_string();
+    literal[1..literal.len() - 1].to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redaction::builtin;
-    use crate::redaction::engine::Engine;
+    use crate::redaction::finding::{apply, settle};
+    use crate::redaction::tests::{plain_marks, policies};
 
+    /// `None`: no JSON; `Some(None)`: nothing changes. Marks without their fingerprint.
     fn redacted(text: &str) -> Option<Option<String>> {
-        let engine = Engine::new(builtin::RULES).expect("the rules compile");
-        redact(text, None, &mut Texts::new(&engine), 0)
+        let policies = policies();
+        let mut texts = Texts::new(policies.base(), policies.keys());
+        texts.refill(1 << 20);
+        let found = findings(text, &Place::default(), &mut texts, 0)?;
+        Some(apply(text, &settle(found)).map(|new| plain_marks(&new)))
     }
 
     #[test]
@@ -390,10 +423,5 @@ mod tests {
         {
             assert_eq!(redacted(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn escapes_are_decoded() {
-        assert_eq!(decode(r#"a\n\t\"\\\/\u0041\ud83d\ude00\ud83d\x\"#), "a\n\t\"\\/A\u{1f600}\u{fffd}\\x\\");
     }
 }

@@ -1,41 +1,62 @@
 //! Redaction: the only maker of a [`RedactedBatch`], and so of anything that is kept. Pure: no I/O, no clock.
 //!
 //! ```text
-//!  otlp (wire walk) ─┐                          ┌─ json (JSON inside a string, in place)
-//!  hooks (envelopes) ┼─ texts (one string) ─────┼─ engine (keywords, then regexes) ── builtin (rules as data)
-//!  one text ─────────┘   until nothing hits     └─ pairs, names, ids (what a name says of its value)
+//!  rules (data: RuleSpec, Pack, PolicySpec; assets/redaction/*.yaml) ── compile ── policy (PolicySet: one engine each)
+//!                                                                                     │ chosen per record (subject)
+//!  otlp (wire walk) ─┐             ┌─ json (leaves of JSON in a string) ─┐            ▼
+//!  hooks (envelopes) ┼─ texts ─────┼─ decode (escapes, base64, hex) ─────┼─ engine (keywords, then patterns)
+//!  one text ─────────┘ until       └─ echo (a secret found before) ──────┘   └─ pairs, names, ids (what a name says)
+//!                      nothing hits        finding: stretches, settled and applied; marks: what stands in their place
 //! ```
 //!
-//! Each hit leaves `[REDACTED:rule]`. What cannot be scanned (too long, too deep, a panic) leaves
-//! `[REDACTED:unscanned]`; the record is kept. Same input, same policy, same output; redacting twice changes nothing.
+//! Everything works on stretches of the text that arrived: a finding in a decoded layer is traced back to the stretch that
+//! encodes it, and only that is replaced. Each hit leaves `[REDACTED:rule:fingerprint]`, or what its action says (`marks`).
+//! What cannot be scanned (too long, too deep, a panic) leaves `[REDACTED:unscanned]`; the record is kept. Same input, same
+//! policy, same output; redacting twice changes nothing, because a text is scanned until nothing hits.
+//!
+//! For the admin's side: [`rules::PolicySetSpec`] is what files are read into, [`PolicySet::compile`] says what is wrong
+//! with it as data ([`CompileError`]), [`Redactor::new`] puts it in force, [`Redactor::explain`] tells spans.
 
-mod builtin;
+mod compile;
+mod decode;
+mod echo;
 mod engine;
+mod finding;
 mod hooks;
 mod ids;
 mod json;
 mod limits;
+mod marks;
 mod names;
 mod otlp;
 mod pairs;
-mod rule;
+mod policy;
+pub mod rules;
+mod shape;
+mod subject;
 mod texts;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use crate::model::batch::{Batch, Envelope, RecordHits, Signal};
 use crate::model::otlp::identity::record_identity;
 use crate::model::otlp::schema::{self, Message};
 use crate::model::otlp::wire::WireError;
 use crate::model::{LakeKey, Workspace};
-use engine::Engine;
+pub use compile::{CompileError, Compiled, Fault, MAX_COMPILED_BYTES};
+use engine::Place;
+pub use engine::Rule;
 pub use limits::{Cuts, RecordLimits};
+pub use policy::{Policy, PolicySet};
+use rules::{PolicySetSpec, PolicySpec, Subject};
+pub use texts::Hit;
 use texts::{Tally, Texts};
 
 /// Part of the policy's hash: rises when the same rules come to mean something else.
-const POLICY_FORMAT: &str = "2";
+const POLICY_FORMAT: &str = "3";
 
 /// A batch that has passed the redactor. Nothing else can make one, and the journal takes nothing else.
 #[derive(Clone, Debug)]
@@ -56,14 +77,23 @@ pub struct Delivery {
     pub received_at: i64,
 }
 
-/// Applies the policy in force. Cheap to clone.
+/// Applies the policies in force. Cheap to clone.
 #[derive(Clone)]
-pub struct Redactor(Arc<Policy>);
+pub struct Redactor(Arc<Inner>);
 
-struct Policy {
+struct Inner {
     key: LakeKey,
-    engine: Engine,
-    hash: String,
+    policies: PolicySet,
+}
+
+/// A text after redaction, and what was found in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    pub text: String,
+    /// In order of the given text.
+    pub hits: Vec<Hit>,
+    /// A rule says that a record with this text is to be left out.
+    pub drops_event: bool,
 }
 
 /// A redacted OTLP request.
@@ -78,21 +108,47 @@ pub struct RedactedOtlp {
     pub rejected: Option<(u64, WireError)>,
     /// Rule hits, for the counters.
     pub hits: Vec<(String, u64)>,
+    /// What rules that only report would have hidden.
+    pub reported: Vec<(String, u64)>,
+    /// Records that a rule left out.
+    pub dropped: u64,
+}
+
+/// Redacted hook envelopes.
+#[derive(Debug)]
+pub struct RedactedHooks {
+    /// `None`: a rule left every envelope out.
+    pub batch: Option<RedactedBatch>,
+    /// Envelopes in the batch.
+    pub records: u64,
+    pub hits: Vec<(String, u64)>,
+    pub reported: Vec<(String, u64)>,
+    /// Envelopes that a rule left out.
+    pub dropped: u64,
 }
 
 /// Names a record from resource, scope, metric name and its own message, all unredacted.
 type RecordIdentity<'f> = &'f dyn Fn(&[u8], &[u8], &str, &'static Message, &[u8]) -> [u8; 16];
 
 impl Redactor {
-    /// The built-in secrets policy.
+    /// What holds without any configuration: the pack `secrets/default`.
     pub fn builtin(key: LakeKey) -> Redactor {
-        let engine = Engine::new(builtin::RULES).expect("the built-in rules are constants, and a test compiles them");
-        Redactor(Arc::new(Policy { key, engine, hash: policy_hash() }))
+        let packs = PolicySetSpec::builtin(&["secrets/default"]).expect("the shipped pack's name is right");
+        Redactor::new(PolicySet::compile(&packs, key.clone()).expect("a test compiles the shipped packs"), key)
     }
 
-    /// Hash of the policy, 16 hex digits.
+    /// Puts policies in force. `key` names records.
+    pub fn new(policies: PolicySet, key: LakeKey) -> Redactor {
+        Redactor(Arc::new(Inner { key, policies }))
+    }
+
+    /// Hash of everything in force, 16 hex digits.
     pub fn policy(&self) -> &str {
-        &self.0.hash
+        self.0.policies.hash()
+    }
+
+    pub fn policies(&self) -> &PolicySet {
+        &self.0.policies
     }
 
     /// Redacts an OTLP export request in protobuf (`signal` is one of logs, metrics, traces). Bytes that redaction
@@ -121,27 +177,50 @@ impl Redactor {
             // Hooks are no protobuf: whatever these bytes are, they are not kept.
             Signal::Hooks => return Err(WireError::WireType(7)),
         };
-        let walked = otlp::redact(message, &request, self.texts(), identity)?;
+        let walked = otlp::redact(message, &request, &self.0.policies, &delivery.workspace, identity)?;
         let payload = walked.request.map_or(request, Bytes::from);
         let batch = (walked.records > 0).then(|| self.seal(delivery, signal, walked.hits, payload));
         let rejected = walked.rejected.map(|(count, fault)| (u64::from(count), fault));
-        Ok(RedactedOtlp { batch, records: u64::from(walked.records), rejected, hits: totals(walked.total) })
+        Ok(RedactedOtlp {
+            batch,
+            records: u64::from(walked.records),
+            rejected,
+            hits: totals(walked.total),
+            reported: totals(walked.reported),
+            dropped: u64::from(walked.dropped),
+        })
     }
 
     /// Redacts hook envelopes (JSON objects `{"id","seq","at","kind","session_id","data"}`; a raw hook has only
     /// `kind` and `data`). Each becomes one line of the payload.
-    pub fn redact_hooks(&self, delivery: Delivery, envelopes: Vec<serde_json::Value>) -> RedactedBatch {
-        let lines = hooks::redact(&envelopes, self.texts(), &self.0.key);
-        self.seal(delivery, Signal::Hooks, lines.hits, lines.payload.into())
+    pub fn redact_hooks(&self, delivery: Delivery, envelopes: Vec<serde_json::Value>) -> RedactedHooks {
+        let lines = hooks::redact(&envelopes, &self.0.policies, &delivery.workspace, &self.0.key);
+        let records = envelopes.len() as u64 - lines.dropped;
+        let batch = (records > 0).then(|| self.seal(delivery, Signal::Hooks, lines.hits, lines.payload.into()));
+        let (hits, reported) = (totals(lines.total), totals(lines.reported));
+        RedactedHooks { batch, records, hits, reported, dropped: lines.dropped }
     }
 
     /// Redacts one text that is about to be shown or kept outside a batch.
     pub fn redact_text(&self, text: &str) -> String {
-        self.texts().string(text, None).unwrap_or_else(|| text.to_owned())
+        let mut texts = self.texts();
+        let new = texts.string(text, &Place::default());
+        let echoed =
+            texts.start_echo().then(|| texts.string(new.as_deref().unwrap_or(text), &Place::default())).flatten();
+        echoed.or(new).unwrap_or_else(|| text.to_owned())
+    }
+
+    /// Redacts one text as a string of a record of `subject`, which stands at `place` (`tool_response.stdout`; may be
+    /// empty), and tells what was found where.
+    pub fn explain(&self, text: &str, subject: &Subject, place: &str) -> Explained {
+        let policy = self.0.policies.choose(subject);
+        let mut texts = Texts::new(policy, self.0.policies.keys());
+        let key = place.rsplit('.').next().filter(|key| !key.is_empty());
+        texts.explain(text, &Place { key, path: place })
     }
 
     fn texts(&self) -> Texts<'_> {
-        Texts::new(&self.0.engine)
+        Texts::new(self.0.policies.base(), self.0.policies.keys())
     }
 
     fn seal(&self, delivery: Delivery, signal: Signal, hits: Vec<RecordHits>, payload: Bytes) -> RedactedBatch {
@@ -161,17 +240,24 @@ fn totals(tally: Tally) -> Vec<(String, u64)> {
     tally.into_sorted().into_iter().map(|(rule, count)| (rule, u64::from(count))).collect()
 }
 
-/// The first 16 hex digits of a hash over the rules.
-fn policy_hash() -> String {
+impl PolicySetSpec {
+    /// Shipped packs, all in force for every record. `None`: a name is not known.
+    pub fn builtin(packs: &[&str]) -> Option<PolicySetSpec> {
+        let list = packs.iter().map(|name| rules::builtin_pack(name)).collect::<Option<Vec<_>>>()?;
+        let names = packs.iter().map(|name| (*name).to_owned()).collect();
+        let base = PolicySpec { packs: Some(names), ..PolicySpec::default() };
+        Some(PolicySetSpec { packs: list, base, ..PolicySetSpec::default() })
+    }
+}
+
+/// The first 16 hex digits of a hash over data and what it means to this version.
+fn spec_hash(spec: &impl Serialize) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(POLICY_FORMAT.as_bytes());
-    for rule in builtin::RULES {
-        for part in [rule.id, rule.pattern].into_iter().chain(rule.keywords.iter().copied()) {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
-        }
-    }
+    let data = serde_json::to_vec(spec).expect("rules are plain data with string keys");
+    hasher.update(&data);
     hasher.finalize().to_hex()[..16].to_owned()
 }
+
 #[cfg(test)]
 mod tests;

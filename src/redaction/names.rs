@@ -1,9 +1,13 @@
 //! What a name says about the value beside it: `DB_PASSWORD`, `clientSecret`, `x-api-key` name secrets; `input_tokens`,
 //! `token.type`, `secret_name` and `cache_key` do not.
 
+use super::shape;
+
 /// How surely a name stands before a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Certainty {
+    /// `stripe_key`, `myKey`: mostly harmless, so the value has to be jumbled.
+    Guess,
     /// `token`, `auth`: also names of harmless things, so the value has to look like a secret too.
     Weak,
     /// `password`, `api_key`: any real value is a secret.
@@ -29,6 +33,7 @@ const STRONG: &[&str] = &[
     "cookie",
     "psk",
     "apisecret",
+    "presharedkey",
 ];
 /// Compared with the end of a word, for names written in one piece: `dbpassword`, `clientsecret`.
 const STRONG_ENDS: &[&str] = &[
@@ -42,6 +47,12 @@ const STRONG_ENDS: &[&str] = &[
     "privatekey",
     "authtoken",
     "accesstoken",
+    "apitoken",
+    "authkey",
+    "signingkey",
+    "encryptionkey",
+    "masterkey",
+    "sharedkey",
 ];
 const WEAK: &[&str] = &["auth", "bearer", "jwt", "pass", "pat", "secrets", "passwords", "cookies"];
 /// The words that make a `key` a secret one.
@@ -70,6 +81,13 @@ pub const KEY_KINDS: &[&str] = &[
     "subscription",
     "functions",
     "write",
+    "preshared",
+    "integration",
+    "webhook",
+    "ingest",
+    "production",
+    "sandbox",
+    "live",
 ];
 /// The words that make a `token` a credential beyond doubt.
 const TOKEN_KINDS: &[&str] = &[
@@ -101,10 +119,73 @@ const PLAIN_TOKENS: &[&str] = &[
     "per",
     "first",
     "last",
+    "public",
+    "authenticity",
+    "csrf",
+    "xsrf",
+];
+/// The words that make a `key` no secret.
+const PLAIN_KEYS: &[&str] = &[
+    "public",
+    "pub",
+    "primary",
+    "foreign",
+    "cache",
+    "sort",
+    "partition",
+    "object",
+    "s3",
+    "index",
+    "hash",
+    "row",
+    "map",
+    "dict",
+    "registry",
+    "lookup",
+    "unique",
+    "composite",
+    "idempotency",
+    "dedup",
+    "group",
+    "state",
+    "query",
+    "translation",
+    "json",
+    "header",
+    "metadata",
+    "node",
+    "item",
+    "entry",
+    "field",
+    "column",
+    "config",
+    "setting",
+    "any",
+    "verify",
+    "verifying",
+    "id",
+    "checksum",
 ];
 /// Words that may follow the telling one: `API_KEY_PROD`, `secret_value`.
-const TAILS: &[&str] =
-    &["value", "val", "raw", "plain", "plaintext", "base64", "data", "prod", "dev", "staging", "live", "old", "new"];
+const TAILS: &[&str] = &[
+    "value",
+    "val",
+    "string",
+    "str",
+    "text",
+    "env",
+    "raw",
+    "plain",
+    "plaintext",
+    "base64",
+    "data",
+    "prod",
+    "dev",
+    "staging",
+    "live",
+    "old",
+    "new",
+];
 
 /// What `name` promises about its value. Words are parted at anything but letters and digits and at a change of case.
 pub fn classify(name: &str) -> Option<Certainty> {
@@ -131,7 +212,10 @@ fn judge(last: &str, before: Option<&str>) -> Option<Certainty> {
         return Some(Certainty::Strong);
     }
     if last == "key" {
-        return kind(KEY_KINDS).then_some(Certainty::Strong);
+        return match kind(KEY_KINDS) {
+            true => Some(Certainty::Strong),
+            false => (before.is_some() && !kind(PLAIN_KEYS)).then_some(Certainty::Guess),
+        };
     }
     if last.ends_with("token") {
         return match () {
@@ -189,7 +273,11 @@ pub fn hides(certainty: Certainty, name: &str, value: &str) -> bool {
     if value.len() < 4 || placeholder(value) || path(value) || directory(name, value) {
         return false;
     }
-    certainty == Certainty::Strong || secretive(value)
+    match certainty {
+        Certainty::Strong => true,
+        Certainty::Weak => secretive(value),
+        Certainty::Guess => value.len() <= 256 && shape::service_token(value.as_bytes()),
+    }
 }
 
 /// Shaped like a token: no spaces, and a digit or more letters than a word has.
@@ -197,7 +285,18 @@ pub fn secretive(value: &str) -> bool {
     let spaced = value.bytes().any(|b| b.is_ascii_whitespace());
     let digit = value.bytes().any(|b| b.is_ascii_digit());
     let letter = value.bytes().any(|b| b.is_ascii_alphabetic());
-    value.len() >= 8 && !spaced && ((digit && letter) || value.len() >= 20)
+    value.len() >= 8
+        && !spaced
+        && !versioned(value)
+        && ((digit && letter) || value.len() >= if letter { 20 } else { 12 })
+}
+
+/// `jjwt-jackson-0.11.2`: a package and its version.
+fn versioned(value: &str) -> bool {
+    let version = value.rsplit('-').next().unwrap_or_default();
+    let numbers =
+        version.split('.').filter(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())).count();
+    version.len() < value.len() && numbers >= 2 && numbers == version.split('.').count()
 }
 
 /// `PWD=/home/me` is the working directory.
@@ -254,7 +353,97 @@ pub fn placeholder(value: &str) -> bool {
     let starts = ["${", "$(", "{{", "%(", "%{", "###", "&lt;"].iter().any(|start| value.starts_with(start));
     let your = lower.starts_with("your_") || lower.starts_with("your-");
     let named = enclosed(value, '<', '>') || enclosed(value, '{', '}') || enclosed(value, '%', '%');
-    starts || your || named || tag(value) || variable(value) || dummy(value) || NOTHINGS.contains(&lower.as_str())
+    starts
+        || your
+        || named
+        || empty_words(&lower)
+        || shape::sequence(value.as_bytes())
+        || monotonous(value)
+        || shape::is_mark(value)
+        || variable(value)
+        || dummy(value)
+        || NOTHINGS.contains(&lower.as_str())
+}
+
+/// Words that stand where a value should: `apikeyvaluehere`, `test1`, `your-secret`, `changeme`.
+fn empty_words(lower: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "placeholder",
+        "changeme",
+        "example",
+        "password",
+        "redacted",
+        "invalid",
+        "unknown",
+        "default",
+        "secret",
+        "sample",
+        "insert",
+        "passwd",
+        "token",
+        "dummy",
+        "value",
+        "valid",
+        "empty",
+        "apikey",
+        "change",
+        "enter",
+        "here",
+        "fake",
+        "mock",
+        "pass",
+        "test",
+        "your",
+        "some",
+        "this",
+        "that",
+        "auth",
+        "foo",
+        "bar",
+        "baz",
+        "api",
+        "key",
+        "new",
+        "old",
+        "the",
+        "my",
+        "is",
+        "me",
+        "a",
+    ];
+    /// One of these says so; the others alone are passwords that people choose.
+    const TELLING: &[&str] = &[
+        "placeholder",
+        "changeme",
+        "example",
+        "redacted",
+        "dummy",
+        "sample",
+        "insert",
+        "value",
+        "here",
+        "fake",
+        "mock",
+        "test",
+        "your",
+        "foo",
+    ];
+    let mut rest = lower.trim_end_matches(|c: char| c.is_ascii_digit());
+    if rest.len() + 2 < lower.len() || rest.len() > 64 || !TELLING.iter().any(|word| rest.contains(word)) {
+        return false;
+    }
+    while !rest.is_empty() {
+        match WORDS.iter().find_map(|word| rest.strip_prefix(word)) {
+            Some(after) => rest = after.trim_start_matches(['-', '_', ' ', '.']),
+            None => return false,
+        }
+    }
+    true
+}
+
+/// Long, and hardly more than one character: `00000000000000000aa`.
+fn monotonous(value: &str) -> bool {
+    value.len() >= 12 && super::rules::validators::entropy(value.as_bytes()) < 1.5
 }
 
 /// One character over and over: `********`, `xxxx-xxxx`, `00000000-0000`; or a number in hexadecimal: `-0x7`.
@@ -262,14 +451,9 @@ fn dummy(value: &str) -> bool {
     let mut kinds: Vec<u8> = value.bytes().filter(|b| !b"-_ ".contains(b)).map(|b| b.to_ascii_lowercase()).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    kinds.len() <= 1 || masked(value.as_bytes()) || value.trim_start_matches('-').starts_with("0x") && value.len() < 12
-}
-
-/// Mostly `x` or `*`, eight of them in a row: somebody has masked the value already, or never had one.
-pub fn masked(value: &[u8]) -> bool {
-    let is_mark = |b: &u8| b"xX*".contains(b);
-    let marks = value.iter().filter(|b| is_mark(b)).count();
-    marks * 2 >= value.len() && value.windows(8).any(|run| run.iter().all(is_mark))
+    kinds.len() <= 1
+        || shape::masked(value.as_bytes())
+        || value.trim_start_matches('-').starts_with("0x") && value.len() < 12
 }
 
 /// A name between two marks.
@@ -290,13 +474,9 @@ fn path(value: &str) -> bool {
     let file = value.rsplit_once('.').is_some_and(|(_, end)| FILES.contains(&end));
     let rooted = ["/", "./", "../", "~/"].iter().any(|root| value.starts_with(root));
     let short = value.split('/').all(|part| part.len() < 24);
-    plain && (file || (rooted && short && value.bytes().filter(|b| *b == b'/').count() >= 2))
-}
-
-/// Exactly one `[REDACTED:rule]`.
-fn tag(value: &str) -> bool {
-    let inner = value.strip_prefix("[REDACTED").and_then(|rest| rest.strip_suffix(']'));
-    inner.is_some_and(|rest| !rest.contains(']'))
+    let slashes = value.bytes().filter(|b| *b == b'/').count();
+    let worded = slashes > 0 && value.bytes().all(|b| b.is_ascii_lowercase() || b"_-/#".contains(&b)) && short;
+    (plain && (file || (rooted && short && slashes >= 2))) || worded
 }
 
 /// `$NAME`, `%NAME%`, `$env:NAME`.
@@ -304,7 +484,8 @@ fn variable(value: &str) -> bool {
     let name =
         |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_uppercase() || b"_0123456789".contains(&b));
     let dollar = value.strip_prefix("$env:").or_else(|| value.strip_prefix('$'));
-    dollar.is_some_and(|rest| name(rest) || rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+    let prefixed = |rest: &str| rest.split(['/', '.', ':']).next().is_some_and(|head| head.len() >= 3 && name(head));
+    dollar.is_some_and(|rest| name(rest) || prefixed(rest) || rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
         || value.strip_prefix('%').and_then(|rest| rest.strip_suffix('%')).is_some_and(name)
 }
 

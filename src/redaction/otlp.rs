@@ -8,11 +8,15 @@
 //! Messages that redaction does not touch are not copied: a parent is rewritten from its first changed child on.
 
 use super::RecordIdentity;
-use super::texts::{Tally, Texts, UNSCANNED};
-use crate::model::RecordHits;
+use super::engine::Place as Where;
+use super::marks::UNSCANNED;
+use super::policy::PolicySet;
+use super::subject;
+use super::texts::{Tally, Texts};
 use crate::model::otlp::check::{self, MAX_DEPTH};
 use crate::model::otlp::schema::{self, Field, FieldKind, Message, Presence};
 use crate::model::otlp::wire::{Entry, Value, WireError, entries, put_bytes};
+use crate::model::{RecordHits, Workspace};
 
 /// A request after the walk.
 pub struct Walked {
@@ -23,18 +27,25 @@ pub struct Walked {
     pub rejected: Option<(u32, WireError)>,
     pub hits: Vec<RecordHits>,
     pub total: Tally,
+    pub reported: Tally,
+    /// Records that a rule left out.
+    pub dropped: u32,
 }
 
 /// Redacts a request of type `message`.
 pub fn redact(
     message: &'static Message,
     request: &[u8],
-    texts: Texts<'_>,
+    policies: &PolicySet,
+    workspace: &Workspace,
     identity: RecordIdentity<'_>,
 ) -> Result<Walked, WireError> {
     let mut walk = Walk {
-        texts,
+        texts: Texts::new(policies.base(), policies.keys()),
+        policies,
+        workspace,
         identity,
+        dropped: 0,
         records: 0,
         rejected: None,
         hits: Vec::new(),
@@ -44,7 +55,15 @@ pub fn redact(
     let request = walk.enclosing(message, request, Place::default())?;
     let pending = std::mem::take(&mut walk.pending);
     walk.total.merge(&pending);
-    Ok(Walked { request, records: walk.records, rejected: walk.rejected, hits: walk.hits, total: walk.total })
+    Ok(Walked {
+        request,
+        records: walk.records,
+        rejected: walk.rejected,
+        hits: walk.hits,
+        total: walk.total,
+        reported: walk.texts.take_reported(),
+        dropped: walk.dropped,
+    })
 }
 
 /// What encloses a record, unredacted.
@@ -66,6 +85,9 @@ enum Change {
 
 struct Walk<'w> {
     texts: Texts<'w>,
+    policies: &'w PolicySet,
+    workspace: &'w Workspace,
+    dropped: u32,
     identity: RecordIdentity<'w>,
     records: u32,
     rejected: Option<(u32, WireError)>,
@@ -84,18 +106,22 @@ impl Walk<'_> {
         mut place: Place<'a>,
     ) -> Result<Option<Vec<u8>>, WireError> {
         let fields: Vec<Entry<'a>> = entries(bytes).collect::<Result<_, _>>()?;
+        let found_outside = self.texts.found();
         let mut changes = Vec::with_capacity(fields.len());
         for entry in &fields {
             let change = match message.field(entry.number) {
                 Some(field) if bears_records(field) => Change::Keep,
                 Some(field) => {
                     place.note(message, entry);
-                    self.field(field, entry, None, 0)?
+                    self.set_policy(place, None);
+                    self.field(field, entry, &Where::default(), 0)?
                 }
                 None => Change::Drop,
             };
             changes.push(change);
         }
+        // What a rule says of events does not reach what they share.
+        self.texts.take_drop();
         let shared = self.texts.take();
         place.hit |= !shared.is_empty();
         self.pending.merge(&shared);
@@ -104,11 +130,20 @@ impl Walk<'_> {
                 *change = self.below(field, entry, place)?;
             }
         }
+        self.texts.forget(found_outside);
         let mut output = Output::new(bytes);
         for (entry, change) in fields.iter().zip(changes) {
             output.put(entry, change);
         }
         Ok(output.finish())
+    }
+
+    /// The policy of a record, or of what encloses records, which has no tool, user or event of its own.
+    fn set_policy(&mut self, place: Place<'_>, record: Option<(&'static Message, &[u8])>) {
+        if self.policies.asks_for_subjects() {
+            let subject = subject::of_record(self.workspace, place.resource, record);
+            self.texts.set_policy(self.policies.choose(&subject));
+        }
     }
 
     fn below<'a>(&mut self, field: &Field, entry: &Entry<'a>, place: Place<'a>) -> Result<Change, WireError> {
@@ -119,7 +154,7 @@ impl Walk<'_> {
             return Ok(self.enclosing(message, bytes, place)?.map_or(Change::Keep, Change::Replace));
         }
         match self.record(message, bytes, place) {
-            Ok(new) => Ok(new.map_or(Change::Keep, Change::Replace)),
+            Ok(change) => Ok(change),
             Err(fault) if is_the_records_own(fault) => {
                 self.texts.take();
                 let (count, first) = self.rejected.unwrap_or((0, fault));
@@ -130,14 +165,23 @@ impl Walk<'_> {
         }
     }
 
-    fn record(
-        &mut self,
-        message: &'static Message,
-        bytes: &[u8],
-        place: Place<'_>,
-    ) -> Result<Option<Vec<u8>>, WireError> {
-        let new = self.message(message, bytes, None, 0)?;
+    fn record(&mut self, message: &'static Message, bytes: &[u8], place: Place<'_>) -> Result<Change, WireError> {
+        self.set_policy(place, Some((message, bytes)));
+        let found_outside = self.texts.found();
+        let mut new = self.message(message, bytes, &Where::default(), 0)?;
+        // A secret that was found once is hidden wherever it stands in the record.
+        if self.texts.start_echo() {
+            let echoed = self.message(message, new.as_deref().unwrap_or(bytes), &Where::default(), 0);
+            self.texts.end_echo();
+            new = echoed?.or(new);
+        }
+        self.texts.forget(found_outside);
         let own = self.texts.take();
+        if self.texts.take_drop() {
+            self.total.merge(&own);
+            self.dropped += 1;
+            return Ok(Change::Drop);
+        }
         let index = self.records;
         self.records += 1;
         if place.hit || !own.is_empty() {
@@ -147,15 +191,15 @@ impl Walk<'_> {
             self.total.merge(&tally);
             self.hits.push(RecordHits { index, identity, redactions: tally.into_sorted() });
         }
-        Ok(new)
+        Ok(new.map_or(Change::Keep, Change::Replace))
     }
 
-    /// Any message; `context` is the key that an `AnyValue` stands under, `depth` counts the `AnyValue`s around it.
+    /// Any message; `place` is the key that an `AnyValue` stands under, `depth` counts the `AnyValue`s around it.
     fn message(
         &mut self,
         message: &'static Message,
         bytes: &[u8],
-        context: Option<&str>,
+        place: &Where<'_>,
         depth: usize,
     ) -> Result<Option<Vec<u8>>, WireError> {
         let depth = depth + usize::from(message.is(&schema::ANY_VALUE));
@@ -164,12 +208,13 @@ impl Walk<'_> {
         }
         // The key is read first, wherever it stands: it is the value's context.
         let key = if message.is(&schema::KEY_VALUE) { key_of(bytes)? } else { None };
-        let context = key.or(context);
+        let path = self.path(place, key);
+        let place = &Where { key: key.or(place.key), path: path.as_deref().unwrap_or(place.path) };
         let mut output = Output::new(bytes);
         for entry in entries(bytes) {
             let entry = entry?;
             let change = match message.field(entry.number) {
-                Some(field) => self.field(field, &entry, context, depth)?,
+                Some(field) => self.field(field, &entry, place, depth)?,
                 None => Change::Drop,
             };
             output.put(&entry, change);
@@ -177,34 +222,41 @@ impl Walk<'_> {
         Ok(output.finish())
     }
 
+    /// The keys down to a value under `key`, if anybody wants to know.
+    fn path(&self, place: &Where<'_>, key: Option<&str>) -> Option<String> {
+        let key = key.filter(|_| self.texts.engine().wants_paths())?;
+        Some(if place.path.is_empty() { key.to_owned() } else { format!("{}.{key}", place.path) })
+    }
+
     fn field(
         &mut self,
         field: &Field,
         entry: &Entry<'_>,
-        context: Option<&str>,
+        place: &Where<'_>,
         depth: usize,
     ) -> Result<Change, WireError> {
         let new = match field.kind {
             FieldKind::Str => {
                 let text = entry.text()?;
                 // Only an `AnyValue`'s string stands under the key; the key itself is judged by its form.
-                let context = context.filter(|_| field.presence == Presence::Explicit);
-                self.texts.string(text, context).map(String::into_bytes)
+                let is_value = field.presence == Presence::Explicit;
+                let own = Where { key: None, path: field.json_name };
+                self.texts.string(text, if is_value { place } else { &own }).map(String::into_bytes)
             }
-            FieldKind::Bytes => self.bytes(entry.bytes()?, context),
+            FieldKind::Bytes => self.bytes(entry.bytes()?, place),
             FieldKind::Id(length) => entry.id(length).map(|_| None)?,
-            FieldKind::Message(message) => self.message(message, entry.bytes()?, context, depth)?,
+            FieldKind::Message(message) => self.message(message, entry.bytes()?, place, depth)?,
             _ => check::numbers(field, entry, &mut |_| ()).map(|()| None)?,
         };
         Ok(new.map_or(Change::Keep, Change::Replace))
     }
 
     /// Bytes that are text are redacted as text; others are kept only if, read as text, nothing in them hits.
-    fn bytes(&mut self, bytes: &[u8], context: Option<&str>) -> Option<Vec<u8>> {
+    fn bytes(&mut self, bytes: &[u8], place: &Where<'_>) -> Option<Vec<u8>> {
         match std::str::from_utf8(bytes) {
-            Ok(text) => self.texts.string(text, context).map(String::into_bytes),
+            Ok(text) => self.texts.string(text, place).map(String::into_bytes),
             Err(_) => {
-                let new = self.texts.string(&String::from_utf8_lossy(bytes), context);
+                let new = self.texts.string(&String::from_utf8_lossy(bytes), place);
                 new.map(|_| UNSCANNED.as_bytes().to_vec())
             }
         }

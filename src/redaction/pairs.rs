@@ -7,10 +7,9 @@
 use std::cell::Cell;
 use std::ops::Range;
 
+use super::engine::RuleIndex;
 use super::names::{self, Certainty, KEY_KINDS};
-
-/// The rule's id.
-pub const RULE: &str = "secret-pair";
+use super::shape;
 
 /// Longer names are not names.
 const MAX_NAME: usize = 96;
@@ -37,6 +36,9 @@ pub fn keywords() -> Vec<String> {
         "-pat",
         "_pw",
         "-pw",
+        "_key",
+        "-key",
+        "presharedkey",
     ];
     let apart = ["api key", "access key", "secret key"].map(str::to_owned);
     let keys = KEY_KINDS.iter().flat_map(|kind| ["", "_", "-", "."].map(|sep| format!("{kind}{sep}key")));
@@ -79,8 +81,14 @@ impl<'t> Reader<'t> {
         Reader { text, done: 0, budget: Cell::new(text.len().saturating_mul(4).saturating_add(MAX_VALUE)) }
     }
 
-    /// The value beside the name around `keyword`, if it is a secret.
-    pub fn read(&mut self, keyword: Range<usize>) -> Option<Range<usize>> {
+    /// The value beside the name around `keyword`, if it is a secret, and the own rule whose name that is, if any.
+    /// `secrets`: names of secrets count.
+    pub fn read(
+        &mut self,
+        keyword: Range<usize>,
+        own: &dyn Fn(&str) -> Option<RuleIndex>,
+        secrets: bool,
+    ) -> Option<(Range<usize>, Option<RuleIndex>)> {
         if keyword.start < self.done {
             return None;
         }
@@ -89,12 +97,15 @@ impl<'t> Reader<'t> {
         if name.len() > MAX_NAME {
             return None;
         }
-        let certainty = names::classify(&self.text[name.clone()])?;
+        let written = &self.text[name.clone()];
+        let rule = own(written);
+        let known = || names::classify(written).filter(|_| secrets);
+        let certainty = rule.map(|_| Certainty::Strong).or_else(known)?;
         let (joint, at) = self.joint(&name)?;
         let value = self.value(&name, certainty, joint, at)?;
         // Names inside a hidden value are hidden with it.
         self.done = self.done.max(value.end);
-        Some(value)
+        Some((value, rule))
     }
 
     /// How far a value that starts at `start` is looked for. Values that turn out to be none may hold names again, and
@@ -181,9 +192,7 @@ impl<'t> Reader<'t> {
             b'(' if !closed => Some((Joint::Call, self.skip(spaced + 1, b" "))),
             b',' if closed => Some((Joint::Call, self.skip(spaced + 1, b" \t\r\n"))),
             b'v' if closed && rest.starts_with(b"value=") => Some((Joint::Tight, spaced + 6)),
-            _ if spaced > at && name.start >= 2 && &self.text.as_bytes()[name.start - 2..name.start] == b"--" => {
-                Some((Joint::Option, spaced))
-            }
+            _ if spaced > at && self.is_option(name.start) => Some((Joint::Option, spaced)),
             _ if spaced > at => {
                 if rest.starts_with(b"is: ") {
                     return Some((Joint::Colon, self.skip(spaced + 3, b" ")));
@@ -195,6 +204,12 @@ impl<'t> Reader<'t> {
             }
             _ => None,
         }
+    }
+
+    /// Whether the name at `start` is an option of a command: `--password`, PowerShell's ` -Password`.
+    fn is_option(&self, start: usize) -> bool {
+        let before = &self.text.as_bytes()[..start];
+        before.ends_with(b"--") || (before.ends_with(b" -") && self.byte(start).is_ascii_uppercase())
     }
 
     /// Where the value stands that a list or a block gives the name: `name: X` and `value: ...` on the next line,
@@ -231,9 +246,10 @@ impl<'t> Reader<'t> {
 
     /// `string = `: a type between a name and its value.
     fn typed(&self, at: usize) -> Option<(Joint, usize)> {
-        const LONGEST: usize = 16;
+        const LONGEST: usize = 48;
         let rest = &self.text.as_bytes()[at..];
-        let length = rest.iter().take(LONGEST).take_while(|b| b.is_ascii_alphanumeric()).count();
+        let part = |b: &&u8| b.is_ascii_alphanumeric() || b"_:<>&".contains(b);
+        let length = rest.iter().take(LONGEST).take_while(part).count();
         let sign = self.skip(at + length, b" ");
         let assigned =
             length > 0 && sign > at + length && self.byte(sign) == b'=' && !b"=>".contains(&self.byte(sign + 1));
@@ -250,7 +266,8 @@ impl<'t> Reader<'t> {
         if b"\"'`".contains(&quote) {
             let value = self.quoted(open + escapes + 1, quote, escapes)?;
             // The words of a list follow each other as a call's arguments do: `"password", "username"`.
-            let certainty = if matches!(joint, Joint::Call | Joint::Apart) { Certainty::Weak } else { certainty };
+            let listed = matches!(joint, Joint::Call | Joint::Apart);
+            let certainty = if listed { certainty.min(Certainty::Weak) } else { certainty };
             return self.accept_quoted(name, certainty, value);
         }
         if matches!(joint, Joint::Call) {
@@ -291,7 +308,7 @@ impl<'t> Reader<'t> {
         let phrase = words > 2 || (words > 1 && !text.bytes().any(|b| b.is_ascii_digit()));
         // A quote that closes where it seems to open: `"password=" + x + "..."`.
         let outside = text.starts_with(['+', ')', ',', ';', '\'', '"', ' ']);
-        let template = ["${", "{{", "[REDACTED"].iter().any(|mark| text.contains(mark));
+        let template = ["${", "{{", "#{", "[REDACTED", "[PSEUDONYM"].iter().any(|mark| text.contains(mark));
         if outside || template || (phrase && !header(name)) || refers(text) {
             return None;
         }
@@ -299,13 +316,18 @@ impl<'t> Reader<'t> {
     }
 
     fn accept_bare(&self, name: &Range<usize>, certainty: Certainty, joint: Joint, at: usize) -> Option<Range<usize>> {
-        let value = self.after_scheme(self.bare(name, at));
+        let value = self.after_scheme(self.bare(name, joint, at));
         let text = self.get(&value)?;
         let next = self.byte(value.end);
         let named = self.get(name)?;
-        let template = ["[REDACTED", "${", "$(", "("].iter().any(|mark| text.contains(mark));
-        let call = b"([".contains(&next) || (text.contains('[') && !text.contains(']'));
-        if template || call || refers(text) || !names::hides(certainty, named, text) {
+        let template = ["[REDACTED", "[PSEUDONYM", "${", "$(", "#{", "{{", "("].iter().any(|mark| text.contains(mark));
+        let call =
+            b"([{".contains(&next) || text.starts_with(['{', '<']) || (text.contains('[') && !text.contains(']'));
+        let number =
+            text.bytes().all(|b| b.is_ascii_digit()) && matches!(next, b';' | b'u' | b' ' if joint == Joint::Assign);
+        let scoped = self.text[value.end..].starts_with("::");
+        if template || call || number || scoped || fields(text) || refers(text) || !names::hides(certainty, named, text)
+        {
             return None;
         }
         let plain = text.bytes().all(|b| b.is_ascii_alphabetic() || b"_.-:".contains(&b));
@@ -317,17 +339,18 @@ impl<'t> Reader<'t> {
             return (text.contains('=') || names::secretive(text) || schemed).then_some(value);
         }
         let real = match (plain, certainty) {
-            _ if joint == Joint::Apart => apart(text),
+            _ if joint == Joint::Apart => shape::jumbled(text.as_bytes()),
             // `<password>` alone is a placeholder.
             _ if joint == Joint::Element && !self.text[value.end..].trim_start().starts_with("</") => false,
             (false, _) => !path_in_code(text),
+            (true, Certainty::Guess) => false,
             (true, Certainty::Weak) => {
                 matches!(joint, Joint::Tight | Joint::Assign)
                     && text.len() >= 24
                     && !text.contains(['_', '.', '-', ':'])
             }
             (true, Certainty::Strong) => match joint {
-                Joint::Tight => text.len() >= 5 && !b".),".contains(&next),
+                Joint::Tight => text.len() >= if shouted(named) { 4 } else { 5 } && !b".),".contains(&next),
                 Joint::Element => true,
                 Joint::Colon => self.alone_on_line(name, &value) && !text.starts_with(|c: char| c.is_ascii_uppercase()),
                 _ => text.len() >= 24 && !text.contains(['_', '.', '-']),
@@ -337,8 +360,8 @@ impl<'t> Reader<'t> {
     }
 
     /// The unquoted stretch from `at`; a cookie runs to the end of its line.
-    fn bare(&self, name: &Range<usize>, at: usize) -> Range<usize> {
-        let header = self.get(name).is_some_and(header);
+    fn bare(&self, name: &Range<usize>, joint: Joint, at: usize) -> Range<usize> {
+        let header = matches!(joint, Joint::Colon | Joint::Tight) && self.get(name).is_some_and(header);
         let stop = |b: u8| match header {
             true => b"\"'`\r\n<>".contains(&b),
             false => b.is_ascii_whitespace() || b"\"'`<>,;&|)}]\\".contains(&b),
@@ -375,6 +398,11 @@ impl<'t> Reader<'t> {
     }
 }
 
+/// A variable of the environment: `DB_PASSWORD`.
+fn shouted(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}
+
 /// Header names whose value has spaces in it.
 fn header(name: &str) -> bool {
     let tail = name.len().saturating_sub(13);
@@ -382,18 +410,16 @@ fn header(name: &str) -> bool {
     tail == "authorization" || tail.ends_with("cookie")
 }
 
-/// Long, and mixed as no word or number is: enough without any sign between name and value.
-fn apart(value: &str) -> bool {
-    let bytes = value.as_bytes();
-    let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
-    let plain = bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(b));
-    let longest = value.split(['-', '_']).map(str::len).max().unwrap_or(0);
-    let kind = |b: u8| (b.is_ascii_digit(), b.is_ascii_uppercase(), b.is_ascii_lowercase());
-    let changes = bytes.windows(2).filter(|pair| kind(pair[0]) != kind(pair[1])).count();
-    let jumble = changes * 2 >= value.len();
-    let encoded = value.len() >= 32 && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"_-+/=".contains(b));
-    let mixed = digits > 0 && digits < value.len();
-    mixed && longest >= 16 && ((plain && (digits >= 3 || jumble)) || (encoded && jumble))
+/// `reader.read_u32`, `s.symbol_lists_index`: names joined by dots as code has them.
+fn fields(value: &str) -> bool {
+    let name = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_lowercase())
+            && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+            && part.contains('_')
+    };
+    value.contains('.')
+        && value.split('.').all(|part| part.len() == 1 || name(part) || part.bytes().all(|b| b.is_ascii_lowercase()))
+        && value.split('.').any(name)
 }
 
 /// Whether a value is a name of a secret itself: `password=db_password`, `token = token1`.
@@ -428,13 +454,15 @@ fn path_in_code(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::redaction::engine::{Engine, Scope};
+    use super::*;
 
     fn hidden(text: &str) -> String {
-        let engine = Engine::new(&[]).expect("the names compile");
+        let keywords = crate::redaction::compile::automaton(&keywords());
+        let mut reader = Reader::new(text);
+        let found = keywords.find_overlapping_iter(text).filter_map(|k| reader.read(k.range(), &|_| None, true));
         let mut out = text.to_owned();
-        for hit in engine.scan(text, Scope::All).iter().rev() {
-            out.replace_range(hit.span.clone(), "#");
+        for (span, _) in found.collect::<Vec<_>>().into_iter().rev() {
+            out.replace_range(span, "#");
         }
         out
     }

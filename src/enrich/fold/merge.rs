@@ -202,7 +202,9 @@ pub fn redactions(columns: &Columns) -> Vec<Redaction> {
     for text in CONTENT.iter().filter_map(|c| c.get(columns).as_deref()) {
         for (at, _) in text.match_indices("[REDACTED:") {
             let rest = &text[at + "[REDACTED:".len()..];
-            if let Some(rule) = rest.split_once(']').map(|(rule, _)| rule).filter(|r| is_rule(r)) {
+            let mark = rest.split_once(']').map(|(mark, _)| mark).filter(|mark| is_mark(mark));
+            // What follows the rule is the value's fingerprint.
+            if let Some(rule) = mark.and_then(|mark| mark.split(':').next()) {
                 *counts.entry(rule).or_default() += 1;
             }
         }
@@ -210,7 +212,7 @@ pub fn redactions(columns: &Columns) -> Vec<Redaction> {
     counts.into_iter().map(|(rule, count)| Redaction { rule: rule.to_owned(), count }).collect()
 }
 
-fn is_rule(name: &str) -> bool {
+fn is_mark(name: &str) -> bool {
     !name.is_empty() && name.len() <= 100 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./:".contains(&b))
 }
 

@@ -143,7 +143,8 @@ async fn a_session_that_spans_two_openings_of_the_journal_is_one_row() {
             let received_at = Clock::system().now();
             let delivery = Delivery { workspace: lake.workspace.clone(), principal: None, received_at };
             let envelope = serde_json::json!({"kind": "hook", "data": data});
-            journal.append(&redactor.redact_hooks(delivery, vec![envelope])).await.unwrap();
+            let batch = redactor.redact_hooks(delivery, vec![envelope]).batch.unwrap();
+            journal.append(&batch).await.unwrap();
         }
         let reader = journal.reader("lake").unwrap();
         let id = journal.id().to_owned();
