@@ -8,6 +8,7 @@ mod access;
 mod data_dir;
 mod journal;
 mod key;
+pub mod rules;
 mod tls;
 
 use std::future::Future;
@@ -29,14 +30,16 @@ use crate::journal::Journal;
 use crate::model::{LakeKey, Status, Workspace};
 use crate::receiver::budget::Budget;
 use crate::receiver::{Intake, Limits, Port, Protocol, door, http_router, otlp, serve};
-use crate::redaction::Redactor;
+use crate::redaction::Current;
 use crate::sink::lake::append::{AppendOptions, AppendReport, Appender};
-use crate::sink::lake::seal::{Report, SealOptions, Sealed, Sealer, Timing};
+use crate::sink::lake::seal::{Recheck, Report, SealOptions, Sealed, Sealer, Timing};
 use crate::sink::lake::{Lake, TableKind};
 use crate::telemetry::health::{Health, State};
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::Tls;
+pub use key::known_key;
+use rules::Watched;
 use tls::Certificates;
 
 /// How long requests in flight may take to finish after the stop.
@@ -175,7 +178,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
     let certificates = Certificates::open(&config)?;
     let listeners = Listeners::bind(&config, &certificates).await?;
     let addresses = listeners.addresses()?;
-    let health = Health::new(&["journal", "lake", "receiver"]);
+    let health = Health::new(&["journal", "lake", "receiver", "redaction"]);
     let metrics = Metrics::new(clock.clone());
     let mut watching = Stage::new();
     watch_routes(&mut watching, listeners.health, health.router());
@@ -188,14 +191,17 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
     let lake = Lake::open(&config.lake_options()).await.context("cannot open the lake")?;
     let key = key::lake_key(&lake, &config).await?;
     health.set("lake", State::Ok);
+    let rules = Watched::start(&config.redaction_rules, &key, metrics.clone(), health.clone())?;
+    let redactor = rules.current();
+    watching.spawn(rules.follow());
 
     let (appending, appended) = start_appending(&config, &lake, &key, &journal, &metrics)?;
     let mut sealing = Stage::new();
     let sealer = Sealer::new(
         lake.clone(),
-        key.clone(),
+        key,
         clock.clone(),
-        seal_options(&config),
+        seal_options(&config, redactor.clone()),
         observe_seal(metrics.clone(), health.clone()),
     );
     let sealed = sealer.sealed();
@@ -203,7 +209,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
 
     let in_flight = config.in_flight_bytes.unwrap_or(config.memory_limit_bytes / 4);
     let budget = Budget::new(usize::try_from(in_flight).unwrap_or(usize::MAX));
-    let intake = Intake::new(Redactor::builtin(key), journal.clone(), clock, metrics.clone(), budget, config.limits);
+    let intake = Intake::new(redactor, journal.clone(), clock, metrics.clone(), budget, config.limits);
     let receiving = start_receiving(&config, &intake, &door, listeners.grpc, listeners.http);
     health.set("receiver", State::Ok);
     watching.spawn(journal::watch(journal.clone(), metrics, health.clone()));
@@ -253,8 +259,10 @@ fn start_appending(
     Ok((stage, appended))
 }
 
-fn seal_options(config: &Config) -> SealOptions {
+fn seal_options(config: &Config, redactor: Current) -> SealOptions {
+    let recheck = move |workspace: &_, event: &mut _, facts: &[&_]| redactor.get().recheck(workspace, event, facts);
     SealOptions {
+        recheck: Some(Recheck::new(recheck)),
         timing: Timing { idle_timeout: config.idle_timeout, ..Timing::default() },
         round_bytes: share(config).min(64 << 20),
         ..SealOptions::default()
@@ -265,6 +273,7 @@ fn observe_seal(metrics: Metrics, health: Health) -> Arc<dyn Fn(&Report) + Send 
     Arc::new(move |report: &Report| {
         metrics.sessions_sealed.add(report.ended as u64);
         metrics.sessions_poisoned.add(report.poisoned as u64);
+        metrics.sessions_exposed.add(report.exposed as u64);
         for micros in &report.end_to_visible {
             metrics.session_seal_seconds.observe_micros(*micros);
         }
@@ -326,7 +335,7 @@ impl Running {
     /// Stops receiving, writes what was accepted, and stops. At most 30 seconds.
     pub async fn shutdown(self) -> Result<()> {
         tracing::info!("stopping: no new requests are taken, what was accepted is written");
-        for component in ["journal", "lake", "receiver"] {
+        for component in ["journal", "lake", "receiver", "redaction"] {
             self.health.set(component, State::Stopping);
         }
         let mut finished = self.receiving.finish(DRAIN_REQUESTS + Duration::from_secs(1)).await;

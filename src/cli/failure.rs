@@ -80,7 +80,10 @@ impl From<Problem> for Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Failure {
-        Failure::Failed(error)
+        match error.downcast() {
+            Ok(config) => Failure::Config(config),
+            Err(error) => Failure::Failed(error),
+        }
     }
 }
 

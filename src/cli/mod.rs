@@ -5,6 +5,7 @@ mod demo;
 mod failure;
 mod json;
 mod options;
+mod redact;
 mod render;
 mod serve;
 mod sessions;
@@ -34,6 +35,7 @@ enum Command {
     Demo(demo::Demo),
     Validate(validate::Validate),
     Sessions(sessions::Sessions),
+    Redact(redact::Redact),
     Connect(connect::Connect),
     Token(token::Token),
 }
@@ -46,6 +48,7 @@ impl Cli {
             Command::Demo(command) => command.run().await,
             Command::Validate(command) => command.run(),
             Command::Sessions(command) => command.run().await,
+            Command::Redact(command) => command.run().await,
             Command::Connect(command) => command.run(),
             Command::Token(command) => command.run(),
         }

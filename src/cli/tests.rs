@@ -41,6 +41,7 @@ fn help_of_everything() {
       demo      See it work: a recorded session goes through the real collector into real tables
       validate  Check configuration files without starting anything
       sessions  List, show and replay recorded sessions
+      redact    Redact text: from standard input or files to standard output
       connect   Print the settings that make a client send to this collector
       token     Create, list, rotate and revoke tokens
       help      Print this message or the help of the given subcommand(s)
@@ -330,5 +331,214 @@ fn bad_usage_says_error_once() {
     Usage: sessionlake serve [OPTIONS]
 
     For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn help_of_redact() {
+    assert_snapshot!(help(&["redact"]), @r#"
+    Redact text: from standard input or files to standard output
+
+    Applies the rules that a collector with the same flags would apply to a string in an event. Text
+    that is JSON, or holds JSON, base64 or escapes, is read as such. With --jsonl, lines that are no
+    JSON object with a text are told on standard error by number and left out; the exit code is then 1.
+
+    Usage: sessionlake redact [OPTIONS] [FILE]...
+           sessionlake redact <COMMAND>
+
+    Commands:
+      check    Check rule files and run the tests in them
+      rules    List the shipped packs and their rules
+      dry-run  Tell what the rules would change in stored sessions
+      diff     Tell what two rule files do differently
+      help     Print this message or the help of the given subcommand(s)
+
+    Arguments:
+      [FILE]...
+              Files to read; none, or -: standard input
+
+    Options:
+          --config <FILE>
+              Configuration file (YAML); several are laid over each other, from left to right
+
+          --set <PATH=VALUE>
+              One configuration value at a dotted path, as in exporters.lake.flush_interval=1s
+
+          --data-dir <DIR>
+              Directory of the journal, and of the lake unless that is elsewhere [default: ./sessionlake-data]
+
+          --lake <URL>
+              The lake: s3://bucket/prefix, file:///path or a directory [default: <data dir>/lake]
+
+          --rules <FILE>
+              Rule file (YAML) instead of those that the configuration names; several are merged
+
+          --packs <NAMES>
+              Packs in force instead of those that the rule files name, separated by commas
+
+          --explain
+              Print what was found instead: place, rule, bytes, action; never the value
+
+          --jsonl
+              Read {"id": .., "text": ..} lines; write {"id", "text", "spans"}, spans in characters of the input text
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      sessionlake redact < build.log
+      sessionlake redact --explain --packs secrets/default,pii/structured notes.txt
+      sessionlake redact --jsonl --config collector.yaml < texts.jsonl
+      sessionlake redact check rules.yaml
+    "#);
+}
+
+#[test]
+fn help_of_redact_check() {
+    assert_snapshot!(help(&["redact", "check"]), @r#"
+    Check rule files and run the tests in them
+
+    Exit code 0 and a summary when they are good; 64 and every error with its file, line and column when not.
+
+    Usage: sessionlake redact check <FILE>...
+
+    Arguments:
+      <FILE>...
+              Rule files (YAML), merged as a collector would merge them
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      sessionlake redact check rules.yaml
+      sessionlake redact check company.yaml payments.yaml
+    "#);
+}
+
+#[test]
+fn help_of_redact_rules() {
+    assert_snapshot!(help(&["redact", "rules"]), @r#"
+    List the shipped packs and their rules
+
+    Usage: sessionlake redact rules [OPTIONS]
+
+    Options:
+          --json  Print a JSON array, one object per pack
+      -h, --help  Print help
+
+    Examples:
+      sessionlake redact rules
+      sessionlake redact rules --json | jq -r '.[].rules[].id'
+    "#);
+}
+
+#[test]
+fn help_of_redact_dry_run() {
+    assert_snapshot!(help(&["redact", "dry-run"]), @r#"
+    Tell what the rules would change in stored sessions
+
+    Stored sessions were redacted when they arrived: what is counted here is what these rules would
+    hide beyond that. Nothing is changed.
+
+    Usage: sessionlake redact dry-run [OPTIONS]
+
+    Options:
+          --config <FILE>
+              Configuration file (YAML); several are laid over each other, from left to right
+
+          --set <PATH=VALUE>
+              One configuration value at a dotted path, as in exporters.lake.flush_interval=1s
+
+          --data-dir <DIR>
+              Directory of the journal, and of the lake unless that is elsewhere [default: ./sessionlake-data]
+
+          --lake <URL>
+              The lake: s3://bucket/prefix, file:///path or a directory [default: <data dir>/lake]
+
+          --rules <FILE>
+              Rule file (YAML) instead of those that the configuration names; several are merged
+
+          --packs <NAMES>
+              Packs in force instead of those that the rule files name, separated by commas
+
+          --workspace <NAME>
+              The workspace whose sessions are meant
+              
+              [default: default]
+
+          --since <DURATION>
+              Only events since so long ago, as in 7d or 12h
+              
+              [default: 7d]
+
+          --json
+              Print JSON
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      sessionlake redact dry-run --since 7d --rules new-rules.yaml
+      sessionlake redact dry-run --lake s3://acme-sessions/prod --workspace payments --packs pii/structured
+    "#);
+}
+
+#[test]
+fn help_of_redact_diff() {
+    assert_snapshot!(help(&["redact", "diff"]), @r#"
+    Tell what two rule files do differently
+
+    Lists rules that were added, removed and changed; with --text, counts each rule's hits on files,
+    with --stored on the lake's sessions.
+
+    Usage: sessionlake redact diff [OPTIONS] <OLD> <NEW>
+
+    Arguments:
+      <OLD>
+              The rule file in force
+
+      <NEW>
+              The rule file to compare it with
+
+    Options:
+          --text <FILE>
+              Count hits on this file as well; -: standard input
+
+          --stored
+              Count hits on stored sessions as well
+
+          --workspace <NAME>
+              The workspace whose sessions are meant
+              
+              [default: default]
+
+          --since <DURATION>
+              Only events since so long ago, as in 7d or 12h
+              
+              [default: 7d]
+
+          --config <FILE>
+              Configuration file (YAML); several are laid over each other, from left to right
+
+          --set <PATH=VALUE>
+              One configuration value at a dotted path, as in exporters.lake.flush_interval=1s
+
+          --data-dir <DIR>
+              Directory of the journal, and of the lake unless that is elsewhere [default: ./sessionlake-data]
+
+          --lake <URL>
+              The lake: s3://bucket/prefix, file:///path or a directory [default: <data dir>/lake]
+
+          --json
+              Print JSON
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      sessionlake redact diff rules.yaml new-rules.yaml
+      sessionlake redact diff rules.yaml new-rules.yaml --text build.log
+      sessionlake redact diff rules.yaml new-rules.yaml --stored --since 30d
     "#);
 }

@@ -52,10 +52,10 @@ impl<'a> Layer<'a> {
     }
 
     fn processors(&mut self, processors: written::Processors, config: &mut Config) {
-        let rules = processors.redaction.and_then(|r| r.rules).unwrap_or_default();
-        if let Some(first) = rules.first() {
-            let help = "remove 'rules': the built-in secrets rules always apply".to_owned();
-            self.problem(first, "redaction rule files are not available in this version", Some(help));
+        if let Some(rules) = processors.redaction.and_then(|r| r.rules) {
+            let dir = self.source.directory();
+            let paths = rules.iter().filter_map(|text| self.value(text, values::text));
+            config.redaction_rules = paths.map(|path| dir.join(path)).collect();
         }
         let idle = processors.sessions.and_then(|s| s.idle_timeout);
         self.set(&idle, |v| values::duration_in(v, "1s", "30d"), |timeout| config.idle_timeout = timeout);

@@ -44,6 +44,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// A session without a new fact for that long has ended. Default 10 minutes.
     pub idle_timeout: Duration,
+    /// Files of redaction rules, merged. Default none: what is in force is the shipped pack of secrets rules.
+    pub redaction_rules: Vec<PathBuf>,
     pub lake: LakeConfig,
     /// What a request may hold, and a workspace may send.
     pub limits: IntakeLimits,
@@ -133,6 +135,7 @@ impl Default for Config {
             metrics: Listener::loopback(8888),
             auth: AuthConfig::default(),
             idle_timeout: Duration::from_secs(600),
+            redaction_rules: Vec::new(),
             lake: LakeConfig { url: None, flush_interval: Duration::from_secs(5), storage: StorageConfig::default() },
             limits: IntakeLimits::default(),
             in_flight_bytes: None,

@@ -168,16 +168,13 @@ fn old_versions_of_tls_are_refused() {
 }
 
 #[test]
-fn what_this_version_cannot_do_is_refused_and_not_ignored() {
-    assert_snapshot!(error("processors: {redaction: {rules: [redaction.yaml]}}\n"), @r#"
-    error: redaction rule files are not available in this version
-     --> one.yaml:1:34
-      |
-    1 | processors: {redaction: {rules: [redaction.yaml]}}
-      |                                  ^
-      = help: remove 'rules': the built-in secrets rules always apply
-    "#);
-    assert!(load(&["processors: {redaction: {rules: []}}"]).is_ok());
+fn rule_files_stand_beside_the_file_that_names_them() {
+    let named = |name: &str| {
+        let text = "processors: {redaction: {rules: [a.yaml, /etc/b.yaml]}}".to_owned();
+        Config::load(&[Source { name: name.to_owned(), text }], &|_| None).unwrap().redaction_rules
+    };
+    assert_eq!(named("conf/c.yaml"), [PathBuf::from("conf/a.yaml"), PathBuf::from("/etc/b.yaml")]);
+    assert_eq!(named("--set processors.redaction.rules")[0], PathBuf::from("a.yaml"));
 }
 
 #[test]

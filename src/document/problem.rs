@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, and where: file, line, column and a caret.
 
 use std::fmt;
+use std::path::Path;
 
 /// A text that configuration was read from.
 #[derive(Clone, Debug)]
@@ -8,6 +9,14 @@ pub struct Source {
     /// The file's path as given, or the `--set` argument.
     pub name: String,
     pub text: String,
+}
+
+impl Source {
+    /// Where relative paths in it begin: its file's directory; an argument's, the current one.
+    pub fn directory(&self) -> &Path {
+        let file = Some(Path::new(&self.name)).filter(|_| !self.name.starts_with("--"));
+        file.and_then(Path::parent).unwrap_or(Path::new(""))
+    }
 }
 
 /// A place in a [`Source`], as YAML counts: from 1, columns in characters.
@@ -37,6 +46,15 @@ impl Problem {
     /// The same place, and something else that is wrong there.
     pub fn saying(self, message: impl Into<String>, help: Option<String>) -> Problem {
         Problem { source: self.source, at: self.at, ..Problem::new(message, help) }
+    }
+
+    /// What is wrong and where, in one line and without quoting what stands there: for logs.
+    pub fn summary(&self) -> String {
+        match (&self.source, &self.at) {
+            (Some(source), Some((place, _))) => format!("{source}:{}:{}: {}", place.line, place.column, self.message),
+            (Some(source), None) => format!("{source}: {}", self.message),
+            (None, _) => self.message.clone(),
+        }
     }
 
     /// Says which source it is about.

@@ -5,8 +5,15 @@
 pub struct LakeKey([u8; 32]);
 
 impl LakeKey {
+    /// Stands for the key where no lake is known: nothing that is made with it may leave this process.
+    pub const NONE: LakeKey = LakeKey([0; 32]);
+
     pub fn new(bytes: [u8; 32]) -> LakeKey {
         LakeKey(bytes)
+    }
+
+    pub fn is_none(&self) -> bool {
+        self.0 == LakeKey::NONE.0
     }
 
     pub fn bytes(&self) -> &[u8; 32] {

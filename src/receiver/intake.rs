@@ -18,14 +18,14 @@ use crate::journal::{AppendError, Journal};
 use crate::model::Signal;
 use crate::model::otlp::extent::Extent;
 use crate::model::otlp::wire::WireError;
-use crate::redaction::{Cuts, Delivery, RecordLimits, RedactedBatch, Redactor};
+use crate::redaction::{Current, Cuts, Delivery, RecordLimits, RedactedBatch};
 use crate::telemetry::metrics::Claim;
 use crate::telemetry::{Metrics, Transport};
 
 /// Takes requests in. Cheap to clone.
 #[derive(Clone)]
 pub struct Intake {
-    redactor: Redactor,
+    redactor: Current,
     journal: Journal,
     clock: Clock,
     metrics: Metrics,
@@ -60,7 +60,7 @@ pub struct PartialSuccess {
 impl Intake {
     /// `budget` is shared by all listeners.
     pub fn new(
-        redactor: Redactor,
+        redactor: Current,
         journal: Journal,
         clock: Clock,
         metrics: Metrics,
@@ -97,7 +97,7 @@ impl Intake {
         if claims::in_otlp(&bytes, &workspace) {
             self.metrics.claims(Claim::Payload).add(1);
         }
-        let (redactor, delivery, limits) = (self.redactor.clone(), self.delivery(caller), self.limits);
+        let (redactor, delivery, limits) = (self.redactor.get(), self.delivery(caller), self.limits);
         let (request_bytes, held_bytes) = (bytes.len() as u64, permit.bytes());
         let job = move || {
             permit.cover(Extent::of(signal, &bytes).memory(bytes.len()))?;
@@ -107,7 +107,7 @@ impl Intake {
             Ok::<_, Refusal>((redacted, cuts.unwrap_or_default(), permit))
         };
         let (redacted, cuts, permit) = self.workers.run(held_bytes, job).await??;
-        self.count(&redacted.hits);
+        self.count(&redacted.hits, &redacted.reported, redacted.dropped);
         let (rejected, fault) = redacted.rejected.unzip();
         let rejected = rejected.unwrap_or(0);
         self.metrics.records(signal, transport).refused.add(rejected);
@@ -137,19 +137,19 @@ impl Intake {
         }
         let records = envelopes.len() as u64;
         self.quotas.spend(&caller.workspace, permit.bytes() as u64, records, Instant::now());
-        let (redactor, delivery) = (self.redactor.clone(), self.delivery(caller));
+        let (redactor, delivery) = (self.redactor.get(), self.delivery(caller));
         let redacted = self.workers.run(permit.bytes(), move || redactor.redact_hooks(delivery, envelopes)).await?;
-        self.count(&redacted.hits);
+        self.count(&redacted.hits, &redacted.reported, redacted.dropped);
         let Some(batch) = redacted.batch else { return Ok(Accepted::default()) };
         let (batch, cuts) = batch.within(&self.limits);
         self.keep(Transport::Http, redacted.records, batch, permit).await?;
         Ok(Accepted { records: redacted.records, partial: partial(0, None, cuts) })
     }
 
-    fn count(&self, hits: &[(String, u64)]) {
-        for (rule, hits) in hits {
-            self.metrics.redactions.add(rule, *hits);
-        }
+    fn count(&self, hits: &[(String, u64)], reported: &[(String, u64)], dropped: u64) {
+        hits.iter().for_each(|(rule, hits)| self.metrics.redactions.add(rule, *hits));
+        reported.iter().for_each(|(rule, hits)| self.metrics.redactions_reported.add(rule, *hits));
+        self.metrics.redaction_dropped_records.add(dropped);
     }
 
     fn delivery(&self, caller: Caller) -> Delivery {

@@ -29,7 +29,7 @@ use crate::auth::Door;
 use crate::clock::Clock;
 use crate::journal::{Journal, JournalOptions, Reader};
 use crate::model::{Batch, LakeKey};
-use crate::redaction::Redactor;
+use crate::redaction::{Current, Redactor};
 use crate::telemetry::Metrics;
 
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -102,7 +102,7 @@ impl Server {
         let reader = journal.reader("test").unwrap();
         let metrics = Metrics::new(Clock::from_fn(|| 1));
         let budget = Budget::new(options.budget_bytes);
-        let redactor = Redactor::builtin(LakeKey::new([7; 32]));
+        let redactor = Current::new(Redactor::builtin(LakeKey::new([7; 32])));
         let clock = Clock::from_fn(|| 1_700_000_000_000_000);
         let intake = Intake::new(redactor, journal.clone(), clock, metrics.clone(), budget.clone(), options.intake);
         let (stop, stopped) = watch::channel(false);

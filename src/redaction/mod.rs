@@ -18,9 +18,11 @@
 //! with it as data ([`CompileError`]), [`Redactor::new`] puts it in force, [`Redactor::explain`] tells spans.
 
 mod compile;
+mod current;
 mod decode;
 mod echo;
 mod engine;
+mod files;
 mod finding;
 mod hooks;
 mod ids;
@@ -31,6 +33,7 @@ mod names;
 mod otlp;
 mod pairs;
 mod policy;
+pub mod recheck;
 pub mod rules;
 mod shape;
 mod subject;
@@ -47,8 +50,10 @@ use crate::model::otlp::schema::{self, Message};
 use crate::model::otlp::wire::WireError;
 use crate::model::{LakeKey, Workspace};
 pub use compile::{CompileError, Compiled, Fault, MAX_COMPILED_BYTES};
+pub use current::Current;
 use engine::Place;
 pub use engine::Rule;
+pub use files::RuleFiles;
 pub use limits::{Cuts, RecordLimits};
 pub use policy::{Policy, PolicySet};
 use rules::{PolicySetSpec, PolicySpec, Subject};

@@ -41,6 +41,11 @@ pub async fn lake_key(lake: &Lake, config: &Config) -> Result<LakeKey> {
     }
 }
 
+/// The lake's key as this machine keeps it since it served the lake; the lake is not asked.
+pub fn known_key(config: &Config) -> Option<LakeKey> {
+    Kept::of(config).read()
+}
+
 /// The file that keeps a lake's key, with a mark of the lake that it belongs to.
 struct Kept {
     path: PathBuf,

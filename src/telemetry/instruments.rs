@@ -32,6 +32,20 @@ impl Gauge {
     }
 }
 
+/// A text that names what is in force: a label with the value 1.
+#[derive(Default)]
+pub struct Info(Mutex<String>);
+
+impl Info {
+    pub fn set(&self, text: &str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text.to_owned();
+    }
+
+    pub fn get(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Seconds, in fixed buckets.
 pub struct Histogram {
     bounds: &'static [f64],

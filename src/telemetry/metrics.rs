@@ -9,7 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 
 use super::exposition::Exposition;
-use super::instruments::{Counter, CounterByName, Gauge, Histogram};
+use super::instruments::{Counter, CounterByName, Gauge, Histogram, Info};
 use super::process;
 use crate::clock::Clock;
 use crate::model::Signal;
@@ -48,6 +48,18 @@ pub struct Instruments {
     hooks: Outcomes,
     /// Hits by rule of the redaction policy.
     pub redactions: CounterByName,
+    /// Hits of rules that only report.
+    pub redactions_reported: CounterByName,
+    /// Records that a rule left out.
+    pub redaction_dropped_records: Counter,
+    /// Hash of the redaction policy in force.
+    pub policy: Info,
+    /// Times that rules were read anew.
+    pub policy_reloads: Counter,
+    /// Times that rule files were wrong and the old rules stayed in force.
+    pub policy_reload_failures: Counter,
+    /// Sessions in which the second pass of redaction hid something.
+    pub sessions_exposed: Counter,
     /// Bytes in segments that some reader still needs.
     pub journal_bytes: Gauge,
     /// Records found destroyed since the start.
@@ -107,6 +119,12 @@ impl Metrics {
             otlp: Default::default(),
             hooks: Outcomes::default(),
             redactions: CounterByName::default(),
+            redactions_reported: CounterByName::default(),
+            redaction_dropped_records: Counter::default(),
+            policy: Info::default(),
+            policy_reloads: Counter::default(),
+            policy_reload_failures: Counter::default(),
+            sessions_exposed: Counter::default(),
             journal_bytes: Gauge::default(),
             journal_lost_records: Gauge::default(),
             journal_dropped_records: Gauge::default(),
@@ -189,22 +207,41 @@ impl Instruments {
     }
 
     fn render_stages(&self, page: &mut Exposition) {
-        let name = "sessionlake_redactions_total";
-        page.family(name, "counter", "Redactions by rule.");
-        for (rule, count) in self.redactions.read() {
-            page.sample(name, &[("rule", &rule)], count);
+        for (name, help, counts) in [
+            ("sessionlake_redactions_total", "Redactions by rule.", &self.redactions),
+            ("sessionlake_redactions_reported_total", "Hits of rules that only report.", &self.redactions_reported),
+        ] {
+            page.family(name, "counter", help);
+            for (rule, count) in counts.read() {
+                page.sample(name, &[("rule", &rule)], count);
+            }
         }
+        let name = "sessionlake_redaction_policy_info";
+        page.family(name, "gauge", "The redaction policy in force.");
+        page.sample(name, &[("policy", &self.policy.get())], 1);
         page.single("sessionlake_journal_bytes", "gauge", "Journal bytes still needed.", self.journal_bytes.get());
         let (lost, dropped) = (self.journal_lost_records.get(), self.journal_dropped_records.get());
         page.single("sessionlake_journal_lost_records_total", "counter", "Journal records found destroyed.", lost);
         let name = "sessionlake_journal_dropped_records_total";
         page.single(name, "counter", "Journal records dropped because a reader was over its budget.", dropped);
         page.single("sessionlake_lake_commits_total", "counter", "Commits to the lake.", self.lake_commits.get());
-        let counters: [(&str, &str, &Counter); 6] = [
+        let counters: [(&str, &str, &Counter); 10] = [
             ("sessionlake_lake_commit_failures_total", "Attempts to commit that failed.", &self.lake_commit_failures),
             ("sessionlake_facts_total", "Facts written to the lake.", &self.facts),
             ("sessionlake_facts_redelivered_total", "Facts delivered again, left out.", &self.facts_redelivered),
             ("sessionlake_journal_poison_records_total", "Records set aside as undecodable.", &self.poison_records),
+            (
+                "sessionlake_redaction_dropped_records_total",
+                "Records that a rule left out.",
+                &self.redaction_dropped_records,
+            ),
+            ("sessionlake_redaction_reloads_total", "Rules read anew and put in force.", &self.policy_reloads),
+            ("sessionlake_redaction_reload_failures_total", "Rules read anew and wrong.", &self.policy_reload_failures),
+            (
+                "sessionlake_redaction_exposed_sessions_total",
+                "Sessions whose facts are to be redacted anew.",
+                &self.sessions_exposed,
+            ),
             ("sessionlake_sessions_sealed_total", "Sessions stored as ended.", &self.sessions_sealed),
             ("sessionlake_sessions_poisoned_total", "Sessions that could not be folded.", &self.sessions_poisoned),
         ];

@@ -24,13 +24,18 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 19] = [
         &["serve"],
         &["demo"],
         &["validate"],
         &["sessions", "list"],
         &["sessions", "show"],
         &["sessions", "replay"],
+        &["redact"],
+        &["redact", "check"],
+        &["redact", "rules"],
+        &["redact", "dry-run"],
+        &["redact", "diff"],
         &["connect", "claude-code"],
         &["connect", "otel-collector"],
         &["connect", "hooks"],

@@ -20,6 +20,7 @@ mod oracle;
 mod protocols;
 mod quality;
 mod query;
+mod redaction;
 mod replay;
 mod s3;
 mod secrets;

@@ -7,7 +7,7 @@ mod show;
 
 use clap::{Args, Subcommand};
 
-pub use read::Reader;
+pub use read::{Reader, open_lake};
 
 use super::failure::Failure;
 use super::options::ConfigArgs;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use crate::config::Config;
 use crate::model::{Event, Session, Workspace};
 use crate::sink::lake::{Lake, LakeError, LakeOptions, Table, TableKind};
 
@@ -28,10 +29,7 @@ impl Reader {
     /// Opens the lake that the flags name; never creates one.
     pub async fn open(args: &LakeArgs) -> Result<Reader, Failure> {
         let workspace = Workspace::parse(&args.workspace).map_err(|error| Failure::Usage(error.to_string()))?;
-        let options = args.config.load()?.lake_options();
-        exists(&options)?;
-        let lake = Lake::open(&options).await.with_context(|| format!("cannot open the lake at {}", options.url))?;
-        Ok(Reader::new(lake, workspace))
+        Ok(Reader::new(open_lake(&args.config.load()?).await?, workspace))
     }
 
     /// All sessions, the newest first.
@@ -101,6 +99,13 @@ impl Reader {
             None => Ok(Vec::new()),
         }
     }
+}
+
+/// Opens the lake that the configuration names; never creates one.
+pub async fn open_lake(config: &Config) -> Result<Lake> {
+    let options = config.lake_options();
+    exists(&options)?;
+    Lake::open(&options).await.with_context(|| format!("cannot open the lake at {}", options.url))
 }
 
 /// Opens only the files that can hold the session.

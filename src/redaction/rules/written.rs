@@ -6,7 +6,7 @@ use super::{
     Action, AllowSpec, Find, Glob, Mode, NearSpec, Origin, RegexSpec, RuleSpec, ScopeSpec, Severity, Validator,
 };
 
-/// A rule as written. Exactly one of `regex`, `terms`, `names`, `places`, `builtin` says what it finds.
+/// A rule as written. Exactly one of `regex`, `terms` or `dictionary`, `names`, `places`, `builtin` says what it finds.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WrittenRule {
@@ -26,6 +26,8 @@ pub struct WrittenRule {
     pub validators: Vec<String>,
     /// A dictionary in place.
     pub terms: Option<Vec<String>>,
+    /// A dictionary in a file of its own, a term a line: whoever reads the rule puts its terms to `terms`.
+    pub dictionary: Option<String>,
     pub case_sensitive: bool,
     pub names: Option<Vec<String>>,
     pub places: Option<Vec<String>>,
@@ -123,7 +125,7 @@ impl WrittenRule {
         }
         match (finds.pop(), finds.is_empty()) {
             (Some(find), true) => Ok(find),
-            _ => Err("a rule has exactly one of regex, terms, names, places, builtin".to_owned()),
+            _ => Err("a rule has exactly one of regex, terms (or dictionary), names, places, builtin".to_owned()),
         }
     }
 }
