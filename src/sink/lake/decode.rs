@@ -4,10 +4,11 @@ use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, ListArray, PrimitiveArray, RecordBatch, StringArray,
     StructArray,
 };
-use arrow::datatypes::{Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{Decimal128Type, FieldRef, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 
 use super::error::LakeError;
 use super::layout::file_schema;
+use super::reader::Seen;
 use super::table::TableKind;
 use crate::model::{
     Columns, Event, Fact, FactId, Gap, Joined, Kind, Prompt, Redaction, Session, SkillUse, Source, Status, Truncation,
@@ -25,8 +26,13 @@ impl<'a> Batch<'a> {
     /// Casts columns that another writer stored otherwise (dictionaries, other time units, other names of list
     /// items). A nullable column may be missing: the file is older than the column.
     pub fn new(file: &'a str, kind: TableKind, batch: &RecordBatch) -> Result<Batch<'a>> {
+        Batch::of(file, file_schema(kind).fields().iter(), batch)
+    }
+
+    /// As `new`, for a batch of some columns.
+    fn of<'f>(file: &'a str, schema: impl Iterator<Item = &'f FieldRef>, batch: &RecordBatch) -> Result<Batch<'a>> {
         let (mut fields, mut columns) = (Vec::new(), Vec::new());
-        for field in file_schema(kind).fields() {
+        for field in schema {
             match batch.column_by_name(field.name()) {
                 Some(column) if column.data_type() == field.data_type() => columns.push(column.clone()),
                 Some(column) => columns.push(arrow::compute::cast(column, field.data_type())?),
@@ -224,6 +230,21 @@ pub(super) fn facts(batch: &Batch<'_>) -> Result<Vec<Fact>> {
     batch.time("received_at", &mut rows, |fact, v| fact.received_at = v)?;
     batch.text("writer", &mut rows, |fact, v| fact.writer = v.to_owned())?;
     batch.text("policy", &mut rows, |fact, v| fact.policy = v.to_owned())?;
+    Ok(rows)
+}
+
+/// The columns of [`Seen`].
+pub(super) const SEEN: [&str; 3] = ["session_id", "kind", "received_at"];
+
+/// The rows of a batch of a `facts` file that has the columns [`SEEN`].
+pub(super) fn seen(file: &str, batch: &RecordBatch) -> Result<Vec<Seen>> {
+    let schema = file_schema(TableKind::Facts);
+    let batch = Batch::of(file, schema.fields().iter().filter(|field| SEEN.contains(&field.name().as_str())), batch)?;
+    let empty = Seen { session_id: None, kind: Kind::Other, received_at: 0 };
+    let mut rows = vec![empty; batch.batch.num_rows()];
+    batch.text("session_id", &mut rows, |seen, v| seen.session_id = Some(v.to_owned()))?;
+    batch.parsed("kind", &mut rows, |seen, v| Kind::parse(v).map(|kind| seen.kind = kind))?;
+    batch.time("received_at", &mut rows, |seen, v| seen.received_at = v)?;
     Ok(rows)
 }
 

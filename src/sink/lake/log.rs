@@ -4,6 +4,7 @@
 //! small file that is applied as it comes, so that following a table costs what is new and not what is there.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -140,7 +141,7 @@ fn tags(sessions: &[u64]) -> HashMap<String, Option<String>> {
     HashMap::from([(SESSIONS_TAG.to_owned(), Some(BASE64_STANDARD.encode(bytes)))])
 }
 
-fn sessions(tags: Option<&HashMap<String, Option<String>>>) -> Option<Vec<u64>> {
+fn sessions(tags: Option<&HashMap<String, Option<String>>>) -> Option<Arc<[u64]>> {
     let text = tags?.get(SESSIONS_TAG)?.as_ref()?;
     let bytes = BASE64_STANDARD.decode(text).ok()?;
     let (chunks, rest) = bytes.as_chunks::<8>();
@@ -260,7 +261,7 @@ mod tests {
     #[test]
     fn tags_come_back_and_foreign_ones_are_unknown() {
         for list in [vec![], vec![0], vec![1, u64::MAX]] {
-            assert_eq!(sessions(Some(&tags(&list))), Some(list));
+            assert_eq!(sessions(Some(&tags(&list))), Some(list.into()));
         }
         let foreign = |text: &str| HashMap::from([(SESSIONS_TAG.to_owned(), Some(text.to_owned()))]);
         assert_eq!(sessions(Some(&foreign("AAAA"))), None, "no multiple of 8 bytes");
@@ -277,7 +278,7 @@ mod tests {
         let new = super::super::table::NewFile {
             file: TableFile {
                 path: "received_date=2026-01-02/q.parquet".into(),
-                sessions: Some(vec![1]),
+                sessions: Some([1].into()),
                 ..file.clone()
             },
             rows: 1,

@@ -18,12 +18,13 @@ use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuil
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
-use super::decode::Batch;
+use super::decode::{self, Batch};
 use super::error::LakeError;
 use super::heavy;
 use super::row::Row;
 use super::store::Store;
 use super::table::TableFile;
+use crate::model::Kind;
 
 const SESSION: &str = "session_id";
 /// Covers the footer of almost every file, so that opening one is a single read.
@@ -77,6 +78,34 @@ pub(super) async fn read<R: Row + 'static>(
     let (sessions, date) = (sessions.cloned().map(Arc::new), file.date);
     let runtime = tokio::runtime::Handle::current();
     heavy::run(move || runtime.block_on(rows(reader, path, date, sessions))).await?
+}
+
+/// What a fact says about which session is to be sealed, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub session_id: Option<String>,
+    pub kind: Kind,
+    /// UTC microseconds.
+    pub received_at: i64,
+}
+
+/// As [`read`], three columns only.
+pub(super) async fn seen(store: &Store, path: Path, file: &TableFile) -> Result<Vec<Seen>, LakeError> {
+    let reader = Ranges { store: store.root.clone(), path: path.clone(), size: file.size };
+    let runtime = tokio::runtime::Handle::current();
+    heavy::run(move || runtime.block_on(seen_rows(reader, path))).await?
+}
+
+async fn seen_rows(reader: Ranges, path: Path) -> Result<Vec<Seen>, LakeError> {
+    let failed = |source| LakeError::Parquet { file: path.to_string(), source };
+    let builder = Reader::new(reader).await.map_err(failed)?.with_batch_size(BATCH_ROWS);
+    let mask = ProjectionMask::columns(builder.parquet_schema(), decode::SEEN);
+    let mut batches = builder.with_projection(mask).build().map_err(failed)?;
+    let mut rows = Vec::new();
+    while let Some(batch) = batches.try_next().await.map_err(failed)? {
+        rows.extend(decode::seen(path.as_ref(), &batch)?);
+    }
+    Ok(rows)
 }
 
 async fn rows<R: Row>(

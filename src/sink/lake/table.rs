@@ -1,6 +1,7 @@
 //! Tables and what can be done with them.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use uuid::Uuid;
@@ -11,14 +12,16 @@ pub use super::open::Lake;
 use super::parquet::{FileWriter, groups};
 use super::place::{Place, READ_AHEAD};
 use super::reader;
+pub use super::reader::Seen;
 use super::row::Row;
 use super::stats::FileStats;
 pub use super::store::LakeOptions;
 use crate::clock::Clock;
 use crate::model::{Event, Fact, LakeKey, Session};
 
-/// A file of more sessions has no list of them: it would weigh more than it saves.
-const MAX_TAGS: usize = 4096;
+/// A file of more sessions has no list of them: it would weigh more than it saves. One flush has fewer, because each
+/// session takes a fact at least, so that sealing can choose among the hot files.
+const MAX_TAGS: usize = 32_768;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TableKind {
@@ -36,7 +39,7 @@ pub struct TableFile {
     /// The partition: days since 1970-01-01.
     pub date: i32,
     /// Keyed hashes of the sessions in the file (`Table::session_tag`), sorted; `None`: unknown, may hold any.
-    pub sessions: Option<Vec<u64>>,
+    pub sessions: Option<Arc<[u64]>>,
 }
 
 /// A written (and, locally, synced) file that no commit refers to yet.
@@ -205,7 +208,7 @@ impl Table {
         Ok(NewFile { file, rows: rows.len(), stats: stats.json(), written })
     }
 
-    fn tags<R: Row>(&self, rows: &[&R]) -> Option<Vec<u64>> {
+    fn tags<R: Row>(&self, rows: &[&R]) -> Option<Arc<[u64]>> {
         // Rows are sorted by session: equal ones stand together.
         let mut sessions: Vec<&str> = rows.iter().filter_map(|row| row.session()).collect();
         sessions.dedup();
@@ -220,6 +223,11 @@ impl Table {
         sessions: Option<&HashSet<String>>,
     ) -> Result<Vec<Fact>, LakeError> {
         self.read(file, sessions).await
+    }
+
+    /// What sealing looks at first in a file of facts; the other columns are not read.
+    pub async fn read_seen(&self, file: &TableFile) -> Result<Vec<Seen>, LakeError> {
+        reader::seen(&self.place.store, self.place.file(&file.path), file).await
     }
 
     pub async fn read_events(

@@ -192,9 +192,11 @@ impl Slot {
             self.stale = false;
         }
         sealer.scan(context.now()).await?;
-        let Some(mut report) = sealer.round(context.now()).await? else { return Ok(None) };
-        let visible = context.now().wall;
-        report.end_to_visible.iter_mut().for_each(|at| *at = visible.saturating_sub(*at).max(0));
+        let started = context.now();
+        let Some(mut report) = sealer.round(started).await? else { return Ok(None) };
+        let visible = context.now();
+        sealer.rest(&report, started, visible);
+        report.end_to_visible.iter_mut().for_each(|at| *at = visible.wall.saturating_sub(*at).max(0));
         Ok(Some(report))
     }
 

@@ -1,6 +1,6 @@
 //! Which files of a table may hold rows of a session.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::sink::lake::{LakeError, Table, TableFile};
@@ -12,17 +12,15 @@ pub struct Added {
     pub file: Arc<TableFile>,
 }
 
-/// The files of one table at one version, by session tag. About 12 bytes per pair of file and session.
+/// The files of one table at one version. The sessions' tags are those that the table's own state holds: 8 bytes per
+/// pair of file and session, once.
 #[derive(Default)]
 pub struct FileIndex {
     version: i64,
     next: u32,
-    files: HashMap<u32, Arc<TableFile>>,
+    /// By number: oldest first.
+    files: BTreeMap<u32, Arc<TableFile>>,
     by_path: HashMap<String, u32>,
-    /// Numbers of files; those of removed files stay until the tag is next looked up.
-    by_tag: HashMap<u64, Vec<u32>>,
-    /// Files without tags: they may hold any session.
-    untagged: BTreeSet<u32>,
 }
 
 impl FileIndex {
@@ -86,12 +84,6 @@ impl FileIndex {
         self.remove(&file.path);
         let number = self.next;
         self.next += 1;
-        match &file.sessions {
-            Some(tags) => tags.iter().for_each(|tag| self.by_tag.entry(*tag).or_default().push(number)),
-            None => {
-                self.untagged.insert(number);
-            }
-        }
         self.by_path.insert(file.path.clone(), number);
         let file = Arc::new(file);
         self.files.insert(number, file.clone());
@@ -99,24 +91,30 @@ impl FileIndex {
     }
 
     fn remove(&mut self, path: &str) {
-        let Some(number) = self.by_path.remove(path) else { return };
-        self.untagged.remove(&number);
-        let Some(file) = self.files.remove(&number) else { return };
-        for tag in file.sessions.iter().flatten() {
-            let Some(numbers) = self.by_tag.get_mut(tag) else { continue };
-            numbers.retain(|n| *n != number);
-            if numbers.is_empty() {
-                self.by_tag.remove(tag);
-            }
+        if let Some(number) = self.by_path.remove(path) {
+            self.files.remove(&number);
         }
     }
 
-    /// The files that may hold rows of any of these sessions, oldest first.
+    /// The files that may hold rows of any of these sessions, oldest first: those without tags, too.
     pub fn holding(&self, tags: impl Iterator<Item = u64>) -> Vec<Arc<TableFile>> {
-        let mut numbers = self.untagged.clone();
-        tags.filter_map(|tag| self.by_tag.get(&tag)).for_each(|found| numbers.extend(found));
-        numbers.iter().filter_map(|number| self.files.get(number).cloned()).collect()
+        let tags: BTreeSet<u64> = tags.collect();
+        let tags: Vec<u64> = tags.into_iter().collect();
+        let may_hold = |file: &&Arc<TableFile>| file.sessions.as_ref().is_none_or(|inside| meet(inside, &tags));
+        self.files.values().filter(may_hold).cloned().collect()
     }
+}
+
+/// Whether two sorted lists have an item in common: the shorter one's are looked up in what is left of the longer.
+fn meet(a: &[u64], b: &[u64]) -> bool {
+    let (few, mut many) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    few.iter().any(|tag| match many.binary_search(tag) {
+        Ok(_) => true,
+        Err(next) => {
+            many = &many[next..];
+            false
+        }
+    })
 }
 
 #[cfg(test)]
@@ -124,7 +122,7 @@ mod tests {
     use super::*;
 
     fn file(path: &str, sessions: Option<&[u64]>) -> TableFile {
-        TableFile { path: path.to_owned(), size: 1, date: 0, sessions: sessions.map(<[u64]>::to_vec) }
+        TableFile { path: path.to_owned(), size: 1, date: 0, sessions: sessions.map(Into::into) }
     }
 
     fn paths(index: &FileIndex, tags: &[u64]) -> Vec<String> {
@@ -143,6 +141,17 @@ mod tests {
     }
 
     #[test]
+    fn lists_meet_where_they_share_an_item_wherever_it_stands() {
+        let long: Vec<u64> = (0..100).map(|n| n * 10).collect();
+        for at in [0, 10, 500, 990] {
+            assert!(meet(&long, &[at]) && meet(&[at, 1995, 2000], &long));
+        }
+        for none in [&[][..], &[5, 11, 985], &[991, 2000]] {
+            assert!(!meet(&long, none) && !meet(none, &long));
+        }
+    }
+
+    #[test]
     fn removed_files_are_forgotten_with_their_tags() {
         let mut index = FileIndex::default();
         index.add(file("a", Some(&[1, 2])));
@@ -151,7 +160,7 @@ mod tests {
         index.remove("a");
         index.remove("never there");
         assert_eq!(paths(&index, &[1, 2]), ["b"]);
-        assert!(!index.by_tag.contains_key(&1));
+        assert!(paths(&index, &[1]).is_empty());
         assert_eq!(index.files().count(), 1);
     }
 }

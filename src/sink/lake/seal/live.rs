@@ -3,11 +3,21 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use crate::model::{Fact, Kind, Status};
+use crate::model::{Kind, Status};
+use crate::sink::lake::table::Seen;
 
 /// Sessions followed at most, per workspace (about 20 MiB). Beyond that, the least recently active ones are sealed
 /// as idle ahead of their time.
 const FOLLOWED: usize = 100_000;
+
+/// Running sessions whose rows are stored at most, per workspace. One that starts beyond that gets rows when it ends;
+/// its facts are in the lake all the same. They stand 16 to a file, and when one ends its file is written anew: more of
+/// them would make more files and more copying than they are worth.
+const OPEN: usize = 10_000;
+
+/// After storing rows of running sessions no more are stored for that many times as long as it took: they are renewed
+/// less often under load, and leave the machine to what must be done.
+const REST: i64 = 4;
 
 /// How long an ended session is remembered, so that a fact that comes late is sealed within a second and not treated
 /// as a new session. Exporters deliver their last batch within seconds of the end.
@@ -60,7 +70,7 @@ pub struct Touch {
 }
 
 /// The sessions that facts speak of.
-pub fn touches(facts: &[Fact]) -> HashMap<&str, Touch> {
+pub fn touches(facts: &[Seen]) -> HashMap<&str, Touch> {
     let mut touches = HashMap::new();
     for fact in facts {
         let Some(session) = fact.session_id.as_deref() else { continue };
@@ -100,52 +110,49 @@ struct Live {
 
 impl Live {
     fn idle_at(&self, timing: &Timing) -> i64 {
-        if self.evicted { i64::MIN } else { self.active.saturating_add(micros(timing.idle_timeout)) }
+        // Evicted ones go in the order of their last activity: those of one time stand in the same files.
+        if self.evicted { self.active } else { self.active.saturating_add(micros(timing.idle_timeout)) }
     }
 
     fn ends(&self) -> bool {
         self.dirty.is_some_and(|dirty| dirty.ended_at.is_some()) || self.stored == Some(Status::Ended)
     }
+}
 
-    /// When it is to be sealed (mono); `None`: not unless facts come.
-    fn due_at(&self, timing: &Timing) -> Option<i64> {
-        let at = match (self.dirty, self.stored) {
-            (None, None | Some(Status::Ended)) => return None,
-            (None, Some(Status::Running)) => self.idle_at(timing),
-            (Some(dirty), Some(Status::Ended)) => dirty.since.saturating_add(micros(timing.late_debounce)),
-            (Some(dirty), _) if dirty.ended_at.is_some() => dirty.since,
-            (Some(_), Some(Status::Running)) => {
-                self.stored_at.saturating_add(micros(timing.provisional_interval)).min(self.idle_at(timing))
-            }
-            (Some(dirty), None) => dirty.since.saturating_add(micros(timing.first_rows)).min(self.idle_at(timing)),
-        };
-        Some(at)
+/// Why a session is to be sealed, the most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// Its end was seen, or facts came after it.
+    Ended,
+    /// Nothing came for long.
+    Over,
+    /// Its rows are to show it while it runs.
+    Runs,
+}
+
+/// The `limit` longest due; with the same wait in the order of their names.
+fn first(mut due: Vec<(i64, &str)>, limit: usize) -> impl Iterator<Item = String> {
+    if limit < due.len() {
+        due.select_nth_unstable(limit);
+        due.truncate(limit);
     }
-}
-
-/// A session to seal now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Due {
-    pub session: String,
-    ends: bool,
-    at: i64,
-}
-
-/// Cuts to the `limit` longest due.
-fn first(due: &mut Vec<Due>, limit: usize) {
-    due.sort_unstable_by(|a, b| (a.at, &a.session).cmp(&(b.at, &b.session)));
-    due.truncate(limit);
+    due.sort_unstable();
+    due.into_iter().map(|(_, session)| session.to_owned())
 }
 
 /// The sessions of a workspace that are not settled.
 pub struct Sessions {
     timing: Timing,
     live: HashMap<String, Live>,
+    /// How many of them are stored as running.
+    open: usize,
+    /// Rows of running sessions are not stored before (mono).
+    rest_until: i64,
 }
 
 impl Sessions {
     pub fn new(timing: Timing) -> Sessions {
-        Sessions { timing, live: HashMap::new() }
+        Sessions { timing, live: HashMap::new(), open: 0, rest_until: i64::MIN }
     }
 
     /// Follows a session that is stored as running. It is due at once, because when it was last active is known only
@@ -155,6 +162,7 @@ impl Sessions {
         let stored_at = now.mono.saturating_sub(micros(self.timing.provisional_interval));
         let live = Live { active: now.mono, dirty, stored: Some(Status::Running), stored_at, evicted: false };
         self.live.insert(session, live);
+        self.open += 1;
     }
 
     /// Facts came with version `version` of the table.
@@ -188,13 +196,16 @@ impl Sessions {
         let live = self.live.get_mut(session)?;
         let dirty = live.dirty.take();
         let first = live.stored != Some(Status::Ended) && status == Status::Ended;
+        self.open =
+            self.open + usize::from(status == Status::Running) - usize::from(live.stored == Some(Status::Running));
         (live.stored, live.stored_at) = (Some(status), now.mono);
         dirty.and_then(|dirty| dirty.ended_at).filter(|_| first)
     }
 
     /// Its facts cannot be folded, or are gone: it is followed again when facts come.
     pub fn forget(&mut self, session: &str) {
-        self.live.remove(session);
+        let gone = self.live.remove(session);
+        self.open -= usize::from(gone.is_some_and(|live| live.stored == Some(Status::Running)));
     }
 
     /// Whether its stored rows say `running`.
@@ -202,31 +213,57 @@ impl Sessions {
         self.live.get(session).is_some_and(|live| live.stored == Some(Status::Running))
     }
 
-    /// Sessions to seal now, longest due first: up to `limit` whose end was seen, then an eighth as many others, so
-    /// that neither waits for long behind the other.
-    pub fn due(&self, now: Now, limit: usize) -> Vec<Due> {
-        let (mut ends, mut others): (Vec<Due>, Vec<Due>) = self
-            .live
-            .iter()
-            .filter_map(|(session, live)| {
-                let at = live.due_at(&self.timing).filter(|at| *at <= now.mono)?;
-                Some(Due { session: session.clone(), ends: live.ends(), at })
-            })
-            .partition(|due| due.ends);
-        first(&mut ends, limit);
-        first(&mut others, (limit / 8).max(usize::from(ends.is_empty())));
-        ends.append(&mut others);
-        ends
+    /// When a session is to be sealed (mono), and why; `None`: not unless facts come.
+    fn due_at(&self, live: &Live) -> Option<(Why, i64)> {
+        let over = (Why::Over, live.idle_at(&self.timing));
+        let runs = |since: i64, wait: Duration| {
+            let at = since.saturating_add(micros(wait)).max(self.rest_until);
+            if at < over.1 { (Why::Runs, at) } else { over }
+        };
+        Some(match (live.dirty, live.stored) {
+            (None, None | Some(Status::Ended)) => return None,
+            (None, Some(Status::Running)) => over,
+            (Some(dirty), Some(Status::Ended)) => {
+                (Why::Ended, dirty.since.saturating_add(micros(self.timing.late_debounce)))
+            }
+            (Some(dirty), _) if dirty.ended_at.is_some() => (Why::Ended, dirty.since),
+            (Some(_), Some(Status::Running)) => runs(live.stored_at, self.timing.provisional_interval),
+            (Some(_), None) if self.open >= OPEN => over,
+            (Some(dirty), None) => runs(dirty.since, self.timing.first_rows),
+        })
+    }
+
+    /// Sessions to seal now, in each kind the longest due first: up to `limit` whose end was seen; those that are over
+    /// in the places left, or in an eighth; and an eighth as many that run. So none waits for long behind the others.
+    pub fn due(&self, now: Now, limit: usize) -> Vec<String> {
+        let [mut ended, mut over, mut running] = [const { Vec::new() }; 3];
+        for (session, live) in &self.live {
+            match self.due_at(live).filter(|(_, at)| *at <= now.mono) {
+                Some((Why::Ended, at)) => ended.push((at, session.as_str())),
+                Some((Why::Over, at)) => over.push((at, session.as_str())),
+                Some((Why::Runs, at)) => running.push((at, session.as_str())),
+                None => {}
+            }
+        }
+        let share = limit / 8;
+        let left = limit.saturating_sub(ended.len()).max(share);
+        let beside = share.max(usize::from(ended.is_empty() && over.is_empty()));
+        first(ended, limit).chain(first(over, left)).chain(first(running, beside)).collect()
     }
 
     /// How many are due now.
     pub fn due_count(&self, now: Now) -> usize {
-        self.live.values().filter(|live| live.due_at(&self.timing).is_some_and(|at| at <= now.mono)).count()
+        self.live.values().filter(|live| self.due_at(live).is_some_and(|(_, at)| at <= now.mono)).count()
     }
 
     /// When the next one is due (mono).
     pub fn next_due(&self) -> Option<i64> {
-        self.live.values().filter_map(|live| live.due_at(&self.timing)).min()
+        self.live.values().filter_map(|live| Some(self.due_at(live)?.1)).min()
+    }
+
+    /// Rows of running sessions were stored in a round that took from `started` until now.
+    pub fn rest(&mut self, started: Now, now: Now) {
+        self.rest_until = now.mono.saturating_add(REST.saturating_mul(now.mono.saturating_sub(started.mono).max(0)));
     }
 
     /// Lets go of ended sessions that stayed quiet, and keeps the number of others within bounds.
@@ -243,7 +280,9 @@ impl Sessions {
             return;
         }
         let mut all: Vec<&mut Live> = self.live.values_mut().filter(|live| !live.ends()).collect();
-        all.sort_unstable_by_key(|live| live.active);
+        if excess < all.len() {
+            all.select_nth_unstable_by_key(excess, |live| live.active);
+        }
         all.into_iter().take(excess).for_each(|live| live.evicted = true);
     }
 

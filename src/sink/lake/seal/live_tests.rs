@@ -1,5 +1,4 @@
 use super::*;
-use crate::sink::lake::testing::fact;
 
 const SECOND: i64 = 1_000_000;
 
@@ -17,7 +16,7 @@ fn ended(seconds: i64) -> Touch {
 }
 
 fn names(sessions: &Sessions, now: Now) -> Vec<String> {
-    sessions.due(now, 64).into_iter().map(|due| due.session).collect()
+    sessions.due(now, 64)
 }
 
 #[test]
@@ -124,17 +123,52 @@ fn too_many_sessions_push_the_quietest_out() {
 
 #[test]
 fn touches_name_each_session_with_its_latest_time_and_first_end() {
-    let mut nobody = fact("x", 9, Kind::Metric, 1);
-    nobody.session_id = None;
+    let seen = |session: &str, kind, received_at| Seen { session_id: Some(session.to_owned()), kind, received_at };
     let facts = [
-        fact("a", 1, Kind::Prompt, 30),
-        fact("a", 2, Kind::SessionEnd, 20),
-        fact("a", 3, Kind::SessionEnd, 10),
-        fact("b", 1, Kind::Prompt, 5),
-        nobody,
+        seen("a", Kind::Prompt, 30),
+        seen("a", Kind::SessionEnd, 20),
+        seen("a", Kind::SessionEnd, 10),
+        seen("b", Kind::Prompt, 5),
+        Seen { session_id: None, kind: Kind::Metric, received_at: 1 },
     ];
     let touches = touches(&facts);
     assert_eq!(touches.len(), 2);
     assert_eq!(touches["a"], Touch { received_at: 30, ended_at: Some(10) });
     assert_eq!(touches["b"], Touch { received_at: 5, ended_at: None });
+}
+
+/// Rows of running sessions are a service; that nothing else waits for them is the rule.
+#[test]
+fn after_a_long_round_running_sessions_rest_and_others_do_not() {
+    let mut sessions = Sessions::new(Timing::default());
+    sessions.touch("runs", 1, received(0), at(0));
+    sessions.touch("over", 1, received(-700), at(0));
+    sessions.rest(at(5), at(8));
+    sessions.touch("ended", 2, ended(9), at(9));
+    assert_eq!(names(&sessions, at(10)), ["ended", "over"]);
+    ["ended", "over"].iter().for_each(|name| {
+        sessions.stored(name, Status::Ended, at(10));
+    });
+    assert_eq!(sessions.next_due(), Some(20 * SECOND), "four times three seconds after the eighth");
+    assert_eq!(names(&sessions, at(20)), ["runs"]);
+}
+
+/// Memory, files and copying are bounded however many sessions run: the rest is stored when it ends.
+#[test]
+fn beyond_the_bound_running_sessions_are_stored_when_they_end() {
+    let mut sessions = Sessions::new(Timing::default());
+    for n in 0..OPEN {
+        let name = format!("s{n}");
+        sessions.touch(&name, 1, received(0), at(0));
+        sessions.stored(&name, Status::Running, at(0));
+    }
+    sessions.touch("late", 2, received(1), at(1));
+    assert_eq!(sessions.next_due(), Some(600 * SECOND), "the first one's idleness");
+    assert!(names(&sessions, at(500)).is_empty());
+    sessions.stored("s7", Status::Ended, at(500));
+    assert_eq!(names(&sessions, at(500)), ["late"], "there is room again");
+    sessions.stored("late", Status::Running, at(500));
+    sessions.touch("last", 3, received(500), at(500));
+    sessions.touch("last", 3, ended(501), at(501));
+    assert_eq!(names(&sessions, at(501)), ["last"]);
 }

@@ -39,7 +39,7 @@ pub type Observe = Arc<dyn Fn(&Report) + Send + Sync>;
 #[derive(Clone, Debug)]
 pub struct SealOptions {
     pub timing: Timing,
-    /// Sessions in one round at most. Default 512.
+    /// Sessions in one round at most. Default 2048.
     pub round_sessions: usize,
     /// Memory that a round's facts may take, bytes, about; one session may take more. Default 64 MiB.
     pub round_bytes: usize,
@@ -50,7 +50,7 @@ pub struct SealOptions {
 
 impl Default for SealOptions {
     fn default() -> SealOptions {
-        SealOptions { timing: Timing::default(), round_sessions: 512, round_bytes: 64 << 20, fold, recheck: None }
+        SealOptions { timing: Timing::default(), round_sessions: 2048, round_bytes: 64 << 20, fold, recheck: None }
     }
 }
 

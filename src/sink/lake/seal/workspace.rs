@@ -8,7 +8,7 @@ use futures::StreamExt;
 use super::damage::Damage;
 use super::folding::{FoldedSession, Gathered, Work, fold_all};
 use super::index::{Added, FileIndex};
-use super::live::{Due, Now, Sessions, touches};
+use super::live::{Now, Sessions, touches};
 use super::rewrite::{RUNNING_PER_FILE, Rows, rewrite};
 use super::{Progress, Report, SealOptions};
 use crate::enrich::fold::Folded;
@@ -53,14 +53,14 @@ pub struct WorkspaceSealer {
 /// The facts of a round.
 struct Gathering<'a> {
     /// The sessions whose facts are complete in it.
-    sessions: &'a [Due],
+    sessions: &'a [String],
     facts: HashMap<String, Vec<Fact>>,
     bytes: usize,
 }
 
 impl<'a> Gathering<'a> {
-    fn new(sessions: &'a [Due]) -> Gathering<'a> {
-        let facts = sessions.iter().map(|due| (due.session.clone(), Vec::new())).collect();
+    fn new(sessions: &'a [String]) -> Gathering<'a> {
+        let facts = sessions.iter().map(|session| (session.clone(), Vec::new())).collect();
         Gathering { sessions, facts, bytes: 0 }
     }
 
@@ -77,7 +77,7 @@ impl<'a> Gathering<'a> {
 
     fn halve(&mut self) {
         let (kept, left) = self.sessions.split_at(self.sessions.len() / 2);
-        for facts in left.iter().filter_map(|due| self.facts.remove(&due.session)) {
+        for facts in left.iter().filter_map(|session| self.facts.remove(session)) {
             self.bytes -= facts.iter().map(weight::fact).sum::<usize>();
         }
         self.sessions = kept;
@@ -155,7 +155,7 @@ impl WorkspaceSealer {
             if self.live.due_count(now) >= BACKLOG {
                 return Ok(());
             }
-            let facts = match self.facts.read_facts(file, None).await {
+            let facts = match self.facts.read_seen(file).await {
                 Ok(facts) => facts,
                 Err(error) => self.damage.note(&file.path, error).map(|()| Vec::new())?,
             };
@@ -192,8 +192,12 @@ impl WorkspaceSealer {
         if due.is_empty() {
             return Ok(None);
         }
+        let gathering = self.gather(&due).await?;
+        if gathering.sessions.len() == due.len() && gathering.bytes <= self.options.round_bytes / 2 {
+            self.limit = (self.limit * 2).min(self.options.round_sessions);
+        }
         let mut gathered = Vec::with_capacity(due.len());
-        for (session, facts) in self.gather(&due).await?.facts {
+        for (session, facts) in gathering.facts {
             match facts.iter().map(|fact| fact.received_at).max() {
                 Some(received_at) => {
                     let idle = self.live.is_idle(&session, received_at, now);
@@ -205,14 +209,19 @@ impl WorkspaceSealer {
         }
         let SealOptions { fold, recheck, .. } = self.options.clone();
         let folded = fold_all(gathered, Work { workspace: self.workspace.clone(), fold, recheck }).await;
-        let report = self.store(folded, now).await?;
-        self.limit = (self.limit * 2).min(self.options.round_sessions);
-        Ok(Some(report))
+        self.store(folded, now).await.map(Some)
+    }
+
+    /// After a round: `started` is when it began.
+    pub fn rest(&mut self, report: &Report, started: Now, now: Now) {
+        if report.provisional > 0 {
+            self.live.rest(started, now);
+        }
     }
 
     /// Reads the facts of `due`. Where they take too much memory, the later half of the sessions is left for another
     /// round, as often as it takes.
-    async fn gather<'a>(&mut self, due: &'a [Due]) -> Result<Gathering<'a>, LakeError> {
+    async fn gather<'a>(&mut self, due: &'a [String]) -> Result<Gathering<'a>, LakeError> {
         let mut gathering = Gathering::new(due);
         let wanted = gathering.facts.keys().cloned().collect::<HashSet<String>>();
         let mut files = self.fact_files.holding(wanted.iter().map(|session| self.facts.session_tag(session)));
