@@ -265,6 +265,7 @@ fn seal_options(config: &Config, redactor: Current) -> SealOptions {
         recheck: Some(Recheck::new(recheck)),
         timing: Timing { idle_timeout: config.idle_timeout, ..Timing::default() },
         round_bytes: share(config).min(64 << 20),
+        session_bytes: 2 * share(config),
         ..SealOptions::default()
     }
 }

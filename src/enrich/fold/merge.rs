@@ -1,10 +1,12 @@
 //! Chooses each column's value among an event's facts: the untruncated beats the truncated, then the source's rank for
 //! that column, then the longer, then the bytes. Truncation and redactions travel with the value.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde_json::{Map, Value};
+use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::super::columns::{Int, Text};
 use super::group::Draft;
@@ -23,7 +25,7 @@ pub fn columns(items: &[Item<'_>], draft: &Draft) -> Columns {
             if value.truncated.is_some() {
                 merged.truncated.extend(value.truncated);
             }
-            *column.slot(&mut merged) = Some(value.text);
+            *column.slot(&mut merged) = Some(value.text.into_owned());
         }
     }
     for column in Int::ALL {
@@ -38,19 +40,19 @@ pub fn columns(items: &[Item<'_>], draft: &Draft) -> Columns {
     merged.prompt_id = merged.prompt_id.or_else(|| draft.prompt_id.clone());
     merged.agent_id = merged.agent_id.or_else(|| draft.agent_id.clone());
     merged.redactions = redactions(&merged);
-    merged.attributes = united(items, draft, |i| (!i.notes().is_empty()).then(|| Value::Object(i.notes().clone())));
+    merged.attributes = attributes(items, draft);
     merged.resource = resources(items, draft);
     merged
 }
 
 /// A candidate for a text column.
-struct Candidate {
+struct Candidate<'a> {
     truncated: Option<Truncation>,
     rank: u8,
-    text: String,
+    text: Cow<'a, str>,
 }
 
-fn choose(items: &[Item<'_>], draft: &Draft, column: Text) -> Option<Candidate> {
+fn choose<'a>(items: &[Item<'a>], draft: &Draft, column: Text) -> Option<Candidate<'a>> {
     let mut candidates = candidates(items, draft, column, |_| true);
     candidates.sort_by(|a, b| order(a).cmp(&order(b)));
     let best = if CONTENT.contains(&column) { first_whole(&candidates) } else { 0 };
@@ -58,8 +60,8 @@ fn choose(items: &[Item<'_>], draft: &Draft, column: Text) -> Option<Candidate> 
 }
 
 /// The first that is not only a part of another, which says less whatever its source's rank.
-fn first_whole(candidates: &[Candidate]) -> usize {
-    let is_part = |c: &Candidate| {
+fn first_whole(candidates: &[Candidate<'_>]) -> usize {
+    let is_part = |c: &Candidate<'_>| {
         let text = c.text.trim();
         c.rank != WRAPPED
             && candidates.iter().any(|o| o.truncated.is_none() && o.text.len() > c.text.len() && o.text.contains(text))
@@ -67,7 +69,7 @@ fn first_whole(candidates: &[Candidate]) -> usize {
     candidates.iter().position(|c| !is_part(c)).unwrap_or(0)
 }
 
-fn order(candidate: &Candidate) -> (bool, u8, Reverse<usize>, &str) {
+fn order<'c>(candidate: &'c Candidate<'_>) -> (bool, u8, Reverse<usize>, &'c str) {
     (candidate.truncated.is_some(), candidate.rank, Reverse(candidate.text.len()), &candidate.text)
 }
 
@@ -75,17 +77,22 @@ fn order(candidate: &Candidate) -> (bool, u8, Reverse<usize>, &str) {
 pub fn content_without_hooks(items: &[Item<'_>], draft: &Draft) -> Option<(String, bool)> {
     let candidates = candidates(items, draft, Text::Content, |source| source != Source::Hook);
     let best = candidates.into_iter().min_by(|a, b| order(a).cmp(&order(b)))?;
-    Some((best.text, best.truncated.is_some()))
+    Some((best.text.into_owned(), best.truncated.is_some()))
 }
 
-fn candidates(items: &[Item<'_>], draft: &Draft, column: Text, speaks: impl Fn(Source) -> bool) -> Vec<Candidate> {
+fn candidates<'a>(
+    items: &[Item<'a>],
+    draft: &Draft,
+    column: Text,
+    speaks: impl Fn(Source) -> bool,
+) -> Vec<Candidate<'a>> {
     let blocks = draft.kind == Kind::ModelCall && matches!(column, Text::Content | Text::Thinking);
-    let mut found: Vec<Candidate> = of(items, draft)
+    let mut found: Vec<Candidate<'a>> = of(items, draft)
         .filter(|i| speaks(i.fact.source) && !(blocks && in_pieces(i)))
         .filter_map(|i| {
-            let text = column.get(&i.fact.columns).clone()?;
+            let text = column.get(&i.fact.columns).as_deref()?;
             let truncated = i.fact.columns.truncated.iter().find(|t| t.column == column.name()).cloned();
-            Some(Candidate { truncated, rank: rank(column, i.fact.source, &text), text })
+            Some(Candidate { truncated, rank: rank(column, i.fact.source, text), text: text.into() })
         })
         .collect();
     if blocks {
@@ -96,7 +103,7 @@ fn candidates(items: &[Item<'_>], draft: &Draft, column: Text, speaks: impl Fn(S
             };
             let truncated = (!whole).then(|| Truncation { column: column.name().to_owned(), original_bytes: None });
             let rank = rank(column, source, &text);
-            found.extend((!text.is_empty()).then_some(Candidate { truncated, rank, text }));
+            found.extend((!text.is_empty()).then_some(Candidate { truncated, rank, text: text.into() }));
         }
     }
     found
@@ -217,24 +224,23 @@ fn is_mark(name: &str) -> bool {
 }
 
 /// What the facts say beyond columns, by source and name; a list where facts of one name say different things.
-fn united(items: &[Item<'_>], draft: &Draft, said: impl Fn(&Item<'_>) -> Option<Value>) -> Option<String> {
-    let mut by_source: BTreeMap<Source, BTreeMap<&str, BTreeMap<String, Value>>> = BTreeMap::new();
+fn attributes(items: &[Item<'_>], draft: &Draft) -> Option<String> {
+    let mut by_source: BTreeMap<Source, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
     for item in of(items, draft) {
-        if let Some(value) = said(item) {
-            let names = by_source.entry(item.fact.source).or_default();
-            names.entry(&item.fact.name).or_default().insert(value.to_string(), value);
+        if let Some(json) = item.fact.columns.attributes.as_deref().filter(|json| is_object(json)) {
+            by_source.entry(item.fact.source).or_default().entry(&item.fact.name).or_default().insert(json);
         }
     }
-    let mut object = Map::new();
-    for (source, names) in by_source {
-        let names = names.into_iter().map(|(name, values)| {
-            let mut values: Vec<Value> = values.into_values().collect();
-            let value = if values.len() == 1 { values.remove(0) } else { Value::Array(values) };
-            (name.to_owned(), value)
-        });
-        object.insert(source.as_str().to_owned(), Value::Object(names.collect()));
-    }
-    (!object.is_empty()).then(|| Value::Object(object).to_string())
+    let sources = by_source.into_iter().map(|(source, names)| {
+        let names = names.into_iter().map(|(name, values)| (name, one_or_list(&values)));
+        (source.as_str(), object(names))
+    });
+    Some(object(sources)).filter(|json| json != "{}")
+}
+
+fn one_or_list(values: &BTreeSet<&str>) -> String {
+    let values: Vec<&str> = values.iter().copied().collect();
+    if let [one] = values[..] { one.to_owned() } else { format!("[{}]", values.join(",")) }
 }
 
 /// One resource per source; of several the smallest, so that the choice is no accident.
@@ -246,9 +252,19 @@ fn resources(items: &[Item<'_>], draft: &Draft) -> Option<String> {
             *kept = (*kept).min(resource);
         }
     }
-    let members = by_source
-        .into_iter()
-        .filter_map(|(source, json)| Some((source.as_str().to_owned(), serde_json::from_str(json).ok()?)));
-    let object: Map<String, Value> = members.collect();
-    (!object.is_empty()).then(|| Value::Object(object).to_string())
+    by_source.retain(|_, json| serde_json::from_str::<IgnoredAny>(json).is_ok());
+    let members = by_source.into_iter().map(|(source, json)| (source.as_str(), json.to_owned()));
+    Some(object(members)).filter(|json| json != "{}")
+}
+
+/// Whether a text is a JSON object with something in it. Facts hold JSON as this program writes it: it need not be
+/// taken apart to be put into another object.
+fn is_object(json: &str) -> bool {
+    json.starts_with('{') && json != "{}" && serde_json::from_str::<IgnoredAny>(json).is_ok()
+}
+
+/// A JSON object of members whose values are JSON.
+fn object<'n>(members: impl Iterator<Item = (&'n str, String)>) -> String {
+    let members: Vec<String> = members.map(|(name, json)| format!("{}:{json}", Value::from(name))).collect();
+    format!("{{{}}}", members.join(","))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -55,9 +56,10 @@ impl FileWriter {
     pub fn new(name: &str, kind: TableKind, rows: usize) -> Result<FileWriter, LakeError> {
         let name: Arc<str> = name.into();
         let properties = properties(kind, rows).map_err(|e| failed(&name, e))?;
-        let writer =
-            ArrowWriter::try_new(Vec::new(), file_schema(kind), Some(properties)).map_err(|e| failed(&name, e))?;
-        Ok(FileWriter { writer, name })
+        // Without Arrow's own schema beside Parquet's: it says nothing more, and weighs kilobytes in every file.
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(Vec::new(), file_schema(kind), options);
+        Ok(FileWriter { writer: writer.map_err(|e| failed(&name, e))?, name })
     }
 
     /// Writes a row group.
@@ -84,6 +86,10 @@ fn properties(kind: TableKind, rows: usize) -> Result<WriterProperties, ParquetE
     let mut builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+        // A column of a group is a page or a few: an index of pages helps no reader to leave any out, and in a file of
+        // few rows it weighs as much as they do.
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true)
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_created_by(concat!("sessionlake ", env!("CARGO_PKG_VERSION")).to_owned());
     let leaves = ArrowSchemaConverter::new().convert(&file_schema(kind))?;

@@ -5,13 +5,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Fold, Recheck};
 use crate::enrich::fold::Folded;
-use crate::model::{Fact, FactId, Workspace};
+use crate::model::{Fact, FactId, Gap, Workspace};
 use crate::sink::lake::heavy;
 
 /// A session's facts, and whether its time is over.
 pub struct Gathered {
     pub session: String,
     pub facts: Vec<Fact>,
+    /// The time of the first facts that are missing, UTC microseconds: the session is too large.
+    pub left_out: Option<i64>,
     pub idle: bool,
 }
 
@@ -39,10 +41,11 @@ pub async fn fold_all(sessions: Vec<Gathered>, work: Work) -> Vec<FoldedSession>
 }
 
 fn fold_one(gathered: Gathered, work: &Work) -> FoldedSession {
-    let Gathered { session, facts, idle } = gathered;
+    let Gathered { session, facts, left_out, idle } = gathered;
     let fold = || {
         let mut folded = (work.fold)(&session, &facts, idle);
         let exposed = work.recheck.as_ref().map(|recheck| recheck.apply(&work.workspace, &facts, &mut folded));
+        folded.session.gaps.extend(left_out.map(too_large));
         (folded, exposed.unwrap_or_default())
     };
     match catch_unwind(AssertUnwindSafe(fold)) {
@@ -56,4 +59,10 @@ fn fold_one(gathered: Gathered, work: &Work) -> FoldedSession {
             FoldedSession { session, folded: None, exposed: BTreeSet::new() }
         }
     }
+}
+
+fn too_large(time: i64) -> Gap {
+    let from = chrono::DateTime::from_timestamp_micros(time).unwrap_or_default().format("%FT%TZ");
+    let detail = format!("the session is too large to be joined whole: what it did from {from} on is in facts alone");
+    Gap { kind: "too_large".to_owned(), detail }
 }

@@ -14,6 +14,7 @@
 mod damage;
 mod driver;
 mod folding;
+mod gather;
 mod index;
 mod live;
 mod recheck;
@@ -43,6 +44,9 @@ pub struct SealOptions {
     pub round_sessions: usize,
     /// Memory that a round's facts may take, bytes, about; one session may take more. Default 64 MiB.
     pub round_bytes: usize,
+    /// Memory that one session's facts may take, bytes, about. Of a larger one the first facts by time are joined; the
+    /// others are in `facts` alone, and its row says so. Default 64 MiB.
+    pub session_bytes: usize,
     pub fold: Fold,
     /// The second pass of redaction. Default none.
     pub recheck: Option<Recheck>,
@@ -50,7 +54,14 @@ pub struct SealOptions {
 
 impl Default for SealOptions {
     fn default() -> SealOptions {
-        SealOptions { timing: Timing::default(), round_sessions: 2048, round_bytes: 64 << 20, fold, recheck: None }
+        SealOptions {
+            timing: Timing::default(),
+            round_sessions: 2048,
+            round_bytes: 64 << 20,
+            session_bytes: 64 << 20,
+            fold,
+            recheck: None,
+        }
     }
 }
 

@@ -1,20 +1,21 @@
 //! Sealing of one workspace: which facts are new, whose sessions are due, and one round of replacing their rows.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 
 use futures::StreamExt;
 
 use super::damage::Damage;
 use super::folding::{FoldedSession, Gathered, Work, fold_all};
+use super::gather::Gathering;
 use super::index::{Added, FileIndex};
 use super::live::{Now, Sessions, touches};
 use super::rewrite::{RUNNING_PER_FILE, Rows, rewrite};
 use super::{Progress, Report, SealOptions};
 use crate::enrich::fold::Folded;
-use crate::model::{Event, Fact, FactId, LakeKey, Session, Status, Workspace};
+use crate::model::{Event, FactId, LakeKey, Session, Status, Workspace};
 use crate::sink::lake::marks::{Mark, Marks};
-use crate::sink::lake::{Lake, LakeError, Table, TableFile, TableKind, weight};
+use crate::sink::lake::{Lake, LakeError, Table, TableFile, TableKind};
 
 /// The application transaction of `sessions` that says up to which `facts` version sealing has come.
 pub const TRANSACTION: &str = "seal";
@@ -48,40 +49,6 @@ pub struct WorkspaceSealer {
     options: SealOptions,
     /// Sessions in the next round: halved when one took too much memory, doubled when one went well.
     limit: usize,
-}
-
-/// The facts of a round.
-struct Gathering<'a> {
-    /// The sessions whose facts are complete in it.
-    sessions: &'a [String],
-    facts: HashMap<String, Vec<Fact>>,
-    bytes: usize,
-}
-
-impl<'a> Gathering<'a> {
-    fn new(sessions: &'a [String]) -> Gathering<'a> {
-        let facts = sessions.iter().map(|session| (session.clone(), Vec::new())).collect();
-        Gathering { sessions, facts, bytes: 0 }
-    }
-
-    /// Facts of other sessions are dropped.
-    fn add(&mut self, facts: Vec<Fact>) {
-        for fact in facts {
-            let list = fact.session_id.as_deref().and_then(|session| self.facts.get_mut(session));
-            if let Some(list) = list {
-                self.bytes += weight::fact(&fact);
-                list.push(fact);
-            }
-        }
-    }
-
-    fn halve(&mut self) {
-        let (kept, left) = self.sessions.split_at(self.sessions.len() / 2);
-        for facts in left.iter().filter_map(|session| self.facts.remove(session)) {
-            self.bytes -= facts.iter().map(weight::fact).sum::<usize>();
-        }
-        self.sessions = kept;
-    }
 }
 
 impl WorkspaceSealer {
@@ -198,10 +165,11 @@ impl WorkspaceSealer {
         }
         let mut gathered = Vec::with_capacity(due.len());
         for (session, facts) in gathering.facts {
-            match facts.iter().map(|fact| fact.received_at).max() {
+            match facts.received_at {
                 Some(received_at) => {
                     let idle = self.live.is_idle(&session, received_at, now);
-                    gathered.push(Gathered { session, facts, idle });
+                    let (facts, left_out) = facts.finish(self.options.session_bytes);
+                    gathered.push(Gathered { session, facts, left_out, idle });
                 }
                 // Expired or erased since: its rows, if there are any, are not ours to take away.
                 None => self.live.forget(&session),
@@ -222,7 +190,7 @@ impl WorkspaceSealer {
     /// Reads the facts of `due`. Where they take too much memory, the later half of the sessions is left for another
     /// round, as often as it takes.
     async fn gather<'a>(&mut self, due: &'a [String]) -> Result<Gathering<'a>, LakeError> {
-        let mut gathering = Gathering::new(due);
+        let mut gathering = Gathering::new(due, self.options.session_bytes);
         let wanted = gathering.facts.keys().cloned().collect::<HashSet<String>>();
         let mut files = self.fact_files.holding(wanted.iter().map(|session| self.facts.session_tag(session)));
         files.retain(|file| !self.damage.is_given_up(&file.path));

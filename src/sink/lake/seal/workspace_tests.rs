@@ -1,5 +1,7 @@
+use std::collections::HashMap;
+
 use super::*;
-use crate::model::{Kind, Redaction};
+use crate::model::{Fact, Kind, Redaction};
 use crate::sink::lake::seal::{Recheck, Timing};
 use crate::sink::lake::testing::{TestLake, fact, tiny_fold};
 
@@ -158,7 +160,7 @@ async fn a_crash_between_events_and_sessions_is_repaired() {
     let gathering = sealer.gather(&due).await.unwrap();
     let folded = gathering.facts.iter().map(|(session, facts)| FoldedSession {
         session: session.clone(),
-        folded: Some(tiny_fold(session, facts, false)),
+        folded: Some(tiny_fold(session, &facts.facts, false)),
         exposed: BTreeSet::new(),
     });
     let outcome = Outcome::from(folded.collect::<Vec<_>>());
@@ -304,4 +306,25 @@ async fn what_the_second_pass_hides_is_not_stored_and_its_facts_are_marked() {
     marks.put(&expected).await.unwrap();
     assert_eq!(marks.all().await.unwrap(), [expected], "a mark written twice is one");
     assert_eq!(lake.lake.workspaces().await.unwrap().len(), 1, "marks are no workspace");
+}
+
+/// One session without end must neither take all memory nor keep others from being stored.
+#[tokio::test]
+async fn a_session_too_large_is_joined_as_far_as_it_fits_and_says_so() {
+    let lake = TestLake::new().await;
+    for part in 0..10 {
+        lake.append(&run("huge", part * 100..(part + 1) * 100, 10)).await;
+    }
+    lake.append(&[vec![end("huge", 5000, 10), end("small", 9, 10)], run("small", 0..3, 10)].concat()).await;
+    let options = SealOptions { session_bytes: 256 << 10, round_bytes: 64 << 10, ..options() };
+    let mut sealer = open(&lake, &options, at(11)).await;
+    seal(&mut sealer, at(11)).await;
+    let sessions = lake.sessions().await;
+    assert_eq!(sessions.iter().map(|s| s.session_id.as_str()).collect::<Vec<_>>(), ["huge", "small"]);
+    assert_eq!((sessions[1].events, sessions[1].gaps.len()), (4, 0));
+    let huge = &sessions[0];
+    assert_eq!((huge.status, huge.gaps.len(), huge.gaps[0].kind.as_str()), (Status::Ended, 1, "too_large"));
+    assert!((100..300).contains(&huge.events), "{} events", huge.events);
+    assert_eq!(lake.facts().await.len(), 1005, "every fact is kept");
+    assert_eq!(lake.events().await.iter().filter(|(session, ..)| session == "huge").count() as i64, huge.events);
 }
