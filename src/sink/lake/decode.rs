@@ -2,9 +2,9 @@
 
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, ListArray, PrimitiveArray, RecordBatch, StringArray,
-    StructArray,
+    StructArray, new_null_array,
 };
-use arrow::datatypes::{Decimal128Type, FieldRef, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{Decimal128Type, Field, FieldRef, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 
 use super::error::LakeError;
 use super::layout::file_schema;
@@ -33,12 +33,8 @@ impl<'a> Batch<'a> {
     fn of<'f>(file: &'a str, schema: impl Iterator<Item = &'f FieldRef>, batch: &RecordBatch) -> Result<Batch<'a>> {
         let (mut fields, mut columns) = (Vec::new(), Vec::new());
         for field in schema {
-            match batch.column_by_name(field.name()) {
-                Some(column) if column.data_type() == field.data_type() => columns.push(column.clone()),
-                Some(column) => columns.push(arrow::compute::cast(column, field.data_type())?),
-                None if field.is_nullable() => continue,
-                None => return Err(wrong(file, field.name())),
-            }
+            let Some(column) = column(file, field, batch)? else { continue };
+            columns.push(column);
             fields.push(field.clone().as_ref().clone().with_nullable(true));
         }
         let schema = std::sync::Arc::new(arrow::datatypes::Schema::new(fields));
@@ -147,6 +143,25 @@ impl<'a> Batch<'a> {
             Some(())
         })
     }
+}
+
+/// A column as the schema has it; `None`: the file is older than the column.
+fn column(file: &str, field: &Field, batch: &RecordBatch) -> Result<Option<ArrayRef>> {
+    match batch.column_by_name(field.name()) {
+        Some(column) if column.data_type() == field.data_type() => Ok(Some(column.clone())),
+        Some(column) => Ok(Some(arrow::compute::cast(column, field.data_type())?)),
+        None if field.is_nullable() => Ok(None),
+        None => Err(wrong(file, field.name())),
+    }
+}
+
+/// A batch of any age in the table's present schema.
+pub(super) fn conform(file: &str, kind: TableKind, batch: &RecordBatch) -> Result<RecordBatch> {
+    let schema = file_schema(kind);
+    let null = |field: &Field| new_null_array(field.data_type(), batch.num_rows());
+    let columns = schema.fields().iter().map(|field| Ok(column(file, field, batch)?.unwrap_or_else(|| null(field))));
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    Ok(RecordBatch::try_new(schema, columns)?)
 }
 
 fn wrong(file: &str, column: &str) -> LakeError {

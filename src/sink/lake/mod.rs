@@ -7,7 +7,7 @@
 //! store    where the bytes go          local    synced local files     log      commits as JSON, state by replay
 //! open     the lake                    place    reading a table's log  commit   once, whatever fails
 //! table    the tables, their files and their rows
-//! append   journal -> facts            seal     facts -> events, sessions
+//! append   journal -> facts            seal     facts -> events, sessions      maintain  many files -> few
 //! marks    facts that are to be redacted anew
 //! ```
 
@@ -23,6 +23,7 @@ mod heavy;
 mod layout;
 mod local;
 mod log;
+mod maintain;
 mod marks;
 mod open;
 mod parquet;

@@ -20,7 +20,7 @@ use super::table::TableKind;
 /// Measured: groups of 8,000 to 16,000 rows scan best.
 const GROUP_ROWS: usize = 16_000;
 /// Bytes of text after which a group ends before it has all its rows: bounds what a reader must hold of one group.
-const GROUP_BYTES: usize = 64 << 20;
+pub(super) const GROUP_BYTES: usize = 64 << 20;
 /// Rows from which on a file gets bloom filters. Smaller files are hot ones, of few sessions, that live for minutes:
 /// the session tags in the log choose among them without opening any, and a filter costs more than reading them.
 const BLOOM_ROWS: usize = 20_000;
@@ -65,11 +65,21 @@ impl FileWriter {
     /// Writes a row group.
     pub async fn group(mut self, batch: RecordBatch) -> Result<FileWriter, LakeError> {
         heavy::run(move || {
-            let written = self.writer.write(&batch).and_then(|()| self.writer.flush());
-            written.map_err(|e| failed(&self.name, e))?;
+            self.write(&batch)?;
+            self.cut()?;
             Ok(self)
         })
         .await?
+    }
+
+    /// Adds rows to the row group, on this thread.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
+        self.writer.write(batch).map_err(|e| failed(&self.name, e))
+    }
+
+    /// Ends the row group.
+    pub fn cut(&mut self) -> Result<(), LakeError> {
+        self.writer.flush().map_err(|e| failed(&self.name, e))
     }
 
     /// The file's bytes.

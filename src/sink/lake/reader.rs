@@ -8,7 +8,8 @@ use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::DataType;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::{FutureExt, TryFutureExt, TryStreamExt};
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, future};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
@@ -23,7 +24,7 @@ use super::error::LakeError;
 use super::heavy;
 use super::row::Row;
 use super::store::Store;
-use super::table::TableFile;
+use super::table::{TableFile, TableKind};
 use crate::model::Kind;
 
 const SESSION: &str = "session_id";
@@ -78,6 +79,24 @@ pub(super) async fn read<R: Row + 'static>(
     let (sessions, date) = (sessions.cloned().map(Arc::new), file.date);
     let runtime = tokio::runtime::Handle::current();
     heavy::run(move || runtime.block_on(rows(reader, path, date, sessions))).await?
+}
+
+/// The rows of a file as a stream of batches in the table's present schema, in the file's order.
+pub(super) type Batches = BoxStream<'static, Result<RecordBatch, LakeError>>;
+
+/// Opens a file whole.
+pub(super) async fn batches(
+    store: &Store,
+    path: Path,
+    kind: TableKind,
+    file: &TableFile,
+) -> Result<Batches, LakeError> {
+    let reader = Ranges { store: store.root.clone(), path: path.clone(), size: file.size };
+    let name = path.to_string();
+    let failed = move |source| LakeError::Parquet { file: name.clone(), source };
+    let builder = Reader::new(reader).await.map_err(failed.clone())?.with_batch_size(BATCH_ROWS);
+    let batches = builder.build().map_err(failed.clone())?.map_err(failed);
+    Ok(batches.and_then(move |batch| future::ready(decode::conform(path.as_ref(), kind, &batch))).boxed())
 }
 
 /// What a fact says about which session is to be sealed, and when.

@@ -11,8 +11,8 @@ use super::log::{self, State};
 pub use super::open::Lake;
 use super::parquet::{FileWriter, groups};
 use super::place::{Place, READ_AHEAD};
-use super::reader;
 pub use super::reader::Seen;
+use super::reader::{self, Batches};
 use super::row::Row;
 use super::stats::FileStats;
 pub use super::store::LakeOptions;
@@ -21,7 +21,7 @@ use crate::model::{Event, Fact, LakeKey, Session};
 
 /// A file of more sessions has no list of them: it would weigh more than it saves. One flush has fewer, because each
 /// session takes a fact at least, so that sealing can choose among the hot files.
-const MAX_TAGS: usize = 32_768;
+pub(super) const MAX_TAGS: usize = 32_768;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TableKind {
@@ -244,6 +244,11 @@ impl Table {
         sessions: Option<&HashSet<String>>,
     ) -> Result<Vec<Session>, LakeError> {
         self.read(file, sessions).await
+    }
+
+    /// A file's rows as they are stored, in the table's present schema.
+    pub(super) async fn batches(&self, file: &TableFile) -> Result<Batches, LakeError> {
+        reader::batches(&self.place.store, self.place.file(&file.path), self.place.kind, file).await
     }
 
     async fn read<R: Row + 'static>(

@@ -193,8 +193,10 @@ impl Slot {
         }
         sealer.scan(context.now()).await?;
         let started = context.now();
-        let Some(mut report) = sealer.round(started).await? else { return Ok(None) };
+        let report = sealer.round(started).await?;
         let visible = context.now();
+        sealer.tidy(visible).await;
+        let Some(mut report) = report else { return Ok(None) };
         sealer.rest(&report, started, visible);
         report.end_to_visible.iter_mut().for_each(|at| *at = visible.wall.saturating_sub(*at).max(0));
         Ok(Some(report))

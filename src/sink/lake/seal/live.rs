@@ -233,6 +233,11 @@ impl Sessions {
         })
     }
 
+    /// Sessions whose stored rows say `running`.
+    pub fn stored_running(&self) -> impl Iterator<Item = &String> {
+        self.live.iter().filter(|(_, live)| live.stored == Some(Status::Running)).map(|(session, _)| session)
+    }
+
     /// Sessions to seal now, in each kind the longest due first: up to `limit` whose end was seen; those that are over
     /// in the places left, or in an eighth; and an eighth as many that run. So none waits for long behind the others.
     pub fn due(&self, now: Now, limit: usize) -> Vec<String> {

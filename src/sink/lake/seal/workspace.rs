@@ -14,6 +14,7 @@ use super::rewrite::{RUNNING_PER_FILE, Rows, rewrite};
 use super::{Progress, Report, SealOptions};
 use crate::enrich::fold::Folded;
 use crate::model::{Event, FactId, LakeKey, Session, Status, Workspace};
+use crate::sink::lake::maintain::{crowd, merge};
 use crate::sink::lake::marks::{Mark, Marks};
 use crate::sink::lake::{Lake, LakeError, Table, TableFile, TableKind};
 
@@ -26,6 +27,12 @@ const READS: usize = 16;
 /// Scanning stops while that many sessions are due: what is known of them stays small, and the newest ends are not
 /// kept waiting by a long backlog.
 const BACKLOG: usize = 4096;
+
+/// How often small files are put together, microseconds: one merge a table takes a part of a second.
+const TIDY_EVERY: i64 = 10_000_000;
+
+/// How long after a failure.
+const TIDY_AGAIN: i64 = 600_000_000;
 
 /// A workspace's tables with what sealing knows of them. Holds ids, times and file names, no content; lost without
 /// harm, because [`WorkspaceSealer::open`] finds it again in the tables.
@@ -49,6 +56,8 @@ pub struct WorkspaceSealer {
     options: SealOptions,
     /// Sessions in the next round: halved when one took too much memory, doubled when one went well.
     limit: usize,
+    /// Small files are not put together before (mono).
+    tidy_at: i64,
 }
 
 impl WorkspaceSealer {
@@ -80,6 +89,7 @@ impl WorkspaceSealer {
             damage: Damage::default(),
             options: options.clone(),
             limit: options.round_sessions,
+            tidy_at: i64::MIN,
             facts,
             events,
             sessions,
@@ -185,6 +195,39 @@ impl WorkspaceSealer {
         if report.provisional > 0 {
             self.live.rest(started, now);
         }
+    }
+
+    /// Puts small files together where there are many. Nothing depends on it: what fails is logged, and tried later.
+    pub async fn tidy(&mut self, now: Now) {
+        // A file that was not scanned yet keeps its place in the order of versions.
+        if now.mono < self.tidy_at || !self.unscanned.is_empty() {
+            return;
+        }
+        self.tidy_at = now.mono.saturating_add(TIDY_EVERY);
+        if let Err(error) = self.put_together().await {
+            self.tidy_at = now.mono.saturating_add(TIDY_AGAIN);
+            tracing::warn!(workspace = %self.workspace, %error, "small files not put together, trying again later");
+        }
+    }
+
+    async fn put_together(&mut self) -> Result<(), LakeError> {
+        let whole = |file: &&Arc<TableFile>| !self.damage.is_given_up(&file.path);
+        if let Some(files) = crowd(self.fact_files.files().filter(whole)) {
+            merge(&mut self.facts, &files).await?;
+            self.unscanned.extend(self.fact_files.advance(&self.facts).await?);
+        }
+        let running: HashSet<u64> = self.live.stored_running().map(|id| self.events.session_tag(id)).collect();
+        let settled =
+            |file: &&Arc<TableFile>| !file.sessions.iter().flat_map(|s| s.iter()).any(|s| running.contains(s));
+        if let Some(files) = crowd(self.event_files.files().filter(settled)) {
+            merge(&mut self.events, &files).await?;
+            self.event_files.advance(&self.events).await?;
+        }
+        if let Some(files) = crowd(self.session_files.files().filter(settled)) {
+            merge(&mut self.sessions, &files).await?;
+            self.session_files.advance(&self.sessions).await?;
+        }
+        Ok(())
     }
 
     /// Reads the facts of `due`. Where they take too much memory, the later half of the sessions is left for another

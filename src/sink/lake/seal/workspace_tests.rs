@@ -328,3 +328,40 @@ async fn a_session_too_large_is_joined_as_far_as_it_fits_and_says_so() {
     assert_eq!(lake.facts().await.len(), 1005, "every fact is kept");
     assert_eq!(lake.events().await.iter().filter(|(session, ..)| session == "huge").count() as i64, huge.events);
 }
+
+/// Whoever reads sees the same rows before and after; what runs keeps its small files, and late facts find their session.
+#[tokio::test]
+async fn many_small_files_become_few_with_the_same_rows() {
+    let mut lake = TestLake::new().await;
+    let mut sealer = open(&lake, &options(), at(10)).await;
+    for n in 0..40 {
+        let (ended, runs) = (format!("e{n:02}"), format!("r{n:02}"));
+        lake.append(&[run(&ended, 0..3, 10), vec![end(&ended, 9, 10)], run(&runs, 0..2, 10)].concat()).await;
+        seal(&mut sealer, at(10)).await;
+    }
+    seal(&mut sealer, at(15)).await;
+    assert_exact(&lake, false).await;
+    let (facts, events, sessions) = (lake.facts().await.len(), lake.events().await, lake.sessions().await);
+    let count = async |kind| lake.table(kind).await.files().await.unwrap().len();
+    let crowded = [count(TableKind::Facts).await, count(TableKind::Events).await, count(TableKind::Sessions).await];
+    assert!(crowded.iter().all(|files| *files >= 40), "{crowded:?}");
+
+    sealer.tidy(at(20)).await;
+    assert_eq!(count(TableKind::Facts).await, 1);
+    assert_eq!(count(TableKind::Events).await, 1 + 3, "40 sessions run, 16 to a file");
+    assert_eq!(lake.facts().await.len(), facts);
+    assert_eq!((lake.events().await, lake.sessions().await), (events, sessions));
+    assert!(seal(&mut sealer, at(21)).await.is_empty(), "rearranged rows are not new");
+    let file = lake.table(TableKind::Facts).await.files().await.unwrap().remove(0);
+    let sorted: Vec<_> = lake.facts().await.into_iter().map(|f| (f.session_id, f.time, f.fact_id)).collect();
+    assert!(sorted.is_sorted() && file.sessions.is_some_and(|tags| tags.len() == 80));
+
+    lake.append(&[run("e07", 20..22, 22), vec![end("r03", 9, 22)]].concat()).await;
+    seal(&mut sealer, at(22)).await;
+    seal(&mut sealer, at(25)).await;
+    assert_exact(&lake, false).await;
+    lake.reopen().await;
+    let mut sealer = open(&lake, &options(), at(30)).await;
+    seal(&mut sealer, at(30)).await;
+    assert_exact(&lake, false).await;
+}
