@@ -183,14 +183,10 @@ impl Allow {
 ///
 /// # Errors
 /// What is wrong with it; the first fault.
-pub fn compile(spec: &RuleSpec, pack: &str) -> Result<Compiled, CompileError> {
-    let fail = |key: &'static str, offset: Option<usize>, fault: Fault| CompileError {
-        rule: Some(spec.id.clone()),
-        policy: None,
-        origin: spec.origin.clone(),
-        key,
-        offset,
-        fault,
+pub fn compile(spec: &RuleSpec, pack: &str) -> Result<Compiled, Box<CompileError>> {
+    let fail = |key: &'static str, offset: Option<usize>, fault: Fault| {
+        let (rule, origin) = (Some(spec.id.clone()), spec.origin.clone());
+        Box::new(CompileError { rule, policy: None, origin, key, offset, fault })
     };
     if !is_id(&spec.id, 64) {
         return Err(fail("id", None, Fault::BadId(spec.id.clone())));

@@ -71,8 +71,8 @@ impl Echo {
         let mut findings = Vec::new();
         for found in self.automaton.find_iter(text) {
             let (length, mark) = &self.marks[found.pattern().as_usize()];
-            let whole = !(found.start() > 0 && word(found.start() - 1)) && !word(found.end());
-            if whole || *length >= MIN_INSIDE {
+            let inside = found.start() > 0 && word(found.start() - 1) || word(found.end());
+            if !inside || *length >= MIN_INSIDE {
                 findings.push(Finding { span: found.range(), ..mark.clone() });
             }
         }

@@ -104,7 +104,7 @@ impl Compiler<'_> {
             }
             match compile(rule, pack) {
                 Ok(compiled) => self.rules.push(Arc::new(compiled)),
-                Err(error) => self.errors.push(error),
+                Err(error) => self.errors.push(*error),
             }
         }
         match compile::allow(&spec.allow) {

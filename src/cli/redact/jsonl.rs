@@ -132,7 +132,7 @@ impl<'t> Characters<'t> {
         let start = self.to(hit.span.start);
         let inside = &self.text[hit.span.clone()];
         let end = start + if self.ascii { inside.len() } else { inside.chars().count() };
-        Span { rule: &hit.rule, start, end, action: explain.then(|| if hit.report { "report" } else { hit.action }) }
+        Span { rule: &hit.rule, start, end, action: explain.then_some(if hit.report { "report" } else { hit.action }) }
     }
 
     fn to(&mut self, byte: usize) -> usize {
