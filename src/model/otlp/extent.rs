@@ -44,9 +44,8 @@ impl Extent {
                 // Messages around values add a few levels to theirs; what is deeper is never unpacked.
                 FieldKind::Message(below) if depth < 3 * MAX_DEPTH => self.add(below, inner, depth + 1),
                 FieldKind::Message(_) | FieldKind::Str | FieldKind::Bytes | FieldKind::Id(_) => {}
-                // A packed list: a number of one byte becomes text of two and more.
-                kind if kind.wire_type() == 0 => self.fields += inner.len() / 4,
-                _ => {}
+                // A packed list: a number of one byte becomes text of two and more, one of eight bytes up to twenty.
+                _ => self.fields += inner.len() / 6,
             }
         }
     }
@@ -83,6 +82,16 @@ mod tests {
         assert_eq!(memory(&empty), 1000 * RECORD_BYTES);
         let attributes = logs(&b"\x32\x00".repeat(100_000), 1);
         assert!(memory(&attributes) > 20 * attributes.len());
+    }
+
+    #[test]
+    fn long_lists_of_numbers_weigh_more_than_their_bytes() {
+        let (mut point, mut histogram, mut metric) = (Vec::new(), Vec::new(), Vec::new());
+        put_bytes(&mut point, 6, &[1; 1 << 20]);
+        put_bytes(&mut histogram, 1, &point);
+        put_bytes(&mut metric, 9, &histogram);
+        let request = logs(&metric, 1);
+        assert!(Extent::of(Signal::Metrics, &request).memory(request.len()) > 3 * request.len());
     }
 
     #[test]
