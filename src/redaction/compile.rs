@@ -324,12 +324,31 @@ fn trigger(hir: &Hir, keywords: Vec<String>, before: Option<usize>) -> (Trigger,
     if !starts.is_empty() && starts.iter().all(|start| start[0].is_ascii_digit() || b"+(".contains(&start[0])) {
         return (Trigger::Number, 0);
     }
-    let coded = self::prefixes(hir, 3, 26, 7_000);
-    let is_coded = |p: &[u8]| p.len() == 3 && p[..2].iter().all(u8::is_ascii_alphabetic) && p[2].is_ascii_digit();
-    match !coded.is_empty() && coded.iter().all(|prefix| is_coded(prefix)) {
+    match starts_coded(hir) {
         true => (Trigger::Coded, 0),
         false => (Trigger::Everywhere, 0),
     }
+}
+
+/// Whether every match starts with two letters and a digit, as country codes of accounts do.
+fn starts_coded(hir: &Hir) -> bool {
+    let HirKind::Concat(parts) = hir.kind() else { return false };
+    let mut parts = parts.iter().filter(|part| !matches!(part.kind(), HirKind::Look(_)));
+    let only = |part: &Hir, accepts: fn(&u8) -> bool| match part.kind() {
+        HirKind::Class(regex_syntax::hir::Class::Bytes(class)) => {
+            class.iter().all(|range| (range.start()..=range.end()).all(|b| accepts(&b)))
+        }
+        HirKind::Class(regex_syntax::hir::Class::Unicode(class)) => {
+            class.iter().all(|range| (range.start()..=range.end()).all(|c| u8::try_from(c).is_ok_and(|b| accepts(&b))))
+        }
+        _ => false,
+    };
+    let repeated = |part: Option<&Hir>, times: u32, accepts: fn(&u8) -> bool| match part.map(Hir::kind) {
+        Some(HirKind::Repetition(r)) => r.min >= times && (times == 1 || r.max == Some(times)) && only(&r.sub, accepts),
+        Some(HirKind::Class(_)) => times == 1 && part.is_some_and(|part| only(part, accepts)),
+        _ => false,
+    };
+    repeated(parts.next(), 2, u8::is_ascii_alphabetic) && repeated(parts.next(), 1, u8::is_ascii_digit)
 }
 
 /// What every match starts with, in lower case; empty where that is not a short list.

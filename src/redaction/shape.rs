@@ -139,5 +139,6 @@ pub fn base64_text(value: &[u8]) -> bool {
 /// Characters that follow each other, as keyboards and alphabets have them: `1234567890`, `012345abcdef`.
 pub fn sequence(value: &[u8]) -> bool {
     let steps = value.windows(2).filter(|pair| pair[1] == pair[0].wrapping_add(1)).count();
-    value.len() >= 8 && (steps + 2) * 5 >= value.len() * 4
+    let long = value.len() >= 16 || (value.len() >= 8 && value.iter().all(u8::is_ascii_digit));
+    long && (steps + 2) * 5 >= value.len() * 4
 }
