@@ -118,12 +118,13 @@ fn apply(disk: &dyn Disk, dir: &Path, targets: &[Target]) -> io::Result<()> {
         overwrite_in(disk, &dir.join(&name), targets)?;
         overwrite_in(disk, &quarantine.join(&name), targets)?;
     }
+    let mut removed = false;
     for target in targets {
         for name in quarantine::record_names(target.position()) {
-            absent(disk.remove(&quarantine.join(name)))?;
+            removed |= found(disk.remove(&quarantine.join(name)))?.is_some();
         }
     }
-    Ok(())
+    if removed { disk.sync_dir(&quarantine) } else { Ok(()) }
 }
 
 fn overwrite_in(disk: &dyn Disk, path: &Path, targets: &[&Target]) -> io::Result<()> {
@@ -172,6 +173,8 @@ impl Core {
         for round in sorted.chunks(ROUND) {
             let targets = self.targets(round).map_err(&failed)?;
             if targets.is_empty() {
+                // A segment may have been removed, and its directory's sync have failed: it would come back.
+                self.disk.sync_dir(&self.dir).map_err(&failed)?;
                 continue;
             }
             let pending = encode(&targets);

@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(at(text, 2, "id", None), (2, 9));
         assert_eq!(at(text, 2, "regex", Some(2)), (3, 16), "a doubled quote is one");
         assert_eq!(at(text, 4, "regex", Some(2)), (4, 21));
-        assert_eq!(at(text, 4, "id", None), (4, 9));
+        assert_eq!(at(text, 4, "id", None), (4, 10));
         assert_eq!(at(text, 4, "near", None), (0, 0), "a key that is not there");
     }
 

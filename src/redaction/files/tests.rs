@@ -79,7 +79,7 @@ fn a_rule_that_is_wrong_is_shown_with_a_caret() {
         ("rules:\n  - id: aws-access-key-id\n    regex: xyz\n", ":2:9", "the id is taken"),
         ("rules:\n  - id: a\n    regex: xyz\n    validators: [lun]\n", ":2:5", "unknown validator 'lun'"),
         ("rules:\n  - id: a\n    dictionary: nobody.txt\n", ":3:17", "cannot read conf/nobody.txt"),
-        ("rules:\n  - id: a\n    regex: xyz\n    action: hash\n", ":4:13", "hash"),
+        ("rules:\n  - id: a\n    regex: xyz\n    action: hash\n", ":4:5", "unknown variant `hash`"),
     ] {
         let error = error(text);
         assert!(error.contains(&format!("conf/1.yaml{place}")) && error.contains(says), "{text}: {error}");
