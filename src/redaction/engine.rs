@@ -12,6 +12,7 @@ use regex_automata::util::primitives::NonMaxUsize;
 use regex_automata::{Anchored, Input};
 
 use super::compile::{Allow, Compiled, Finder, Pattern, Trigger, automaton};
+use super::marks;
 use super::pairs;
 use super::rules::{Action, Glob};
 use super::shape;
@@ -200,6 +201,9 @@ impl Engine {
         for rule in &self.terms {
             search.terms(*rule);
         }
+        // A name in a mark and its fingerprint look like a name and its value.
+        let marks = marks::within(text);
+        search.hits.retain(|hit| !marks.iter().any(|mark| mark.start <= hit.span.start && hit.span.end <= mark.end));
         for hit in &mut search.hits {
             hit.span = text.floor_char_boundary(hit.span.start)..text.ceil_char_boundary(hit.span.end);
         }

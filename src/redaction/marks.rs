@@ -1,6 +1,8 @@
 //! What stands in a hit's place. Everything written here is letters, digits and `[]:*-_`, so that it needs no escaping in
 //! JSON, HTML or a shell's quotes, and nothing in it can be mistaken for a secret.
 
+use std::ops::Range;
+
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
@@ -66,6 +68,13 @@ impl Keys {
         mac.update(value.as_bytes());
         format!("[PSEUDONYM:{label}:{}:{}]", self.key_id, hex(&mac.finalize().into_bytes()[..PSEUDONYM_BYTES]))
     }
+}
+
+/// Where marks stand in `text`.
+pub fn within(text: &str) -> Vec<Range<usize>> {
+    let starts = text.match_indices("[REDACTED:").chain(text.match_indices("[PSEUDONYM:"));
+    let end = |start: usize| text[start..].bytes().position(|b| b == b']' || b.is_ascii_whitespace());
+    starts.filter_map(|(start, _)| Some(start..start + end(start)? + 1)).collect()
 }
 
 /// Eight stars whatever the value's length, and of its ends what the spec asks for and the bounds allow.

@@ -64,7 +64,7 @@ fn rules_are_reloaded_as_a_whole_and_bad_files_leave_the_old_ones_in_force() {
 
     fs::write(&file, badge("- {id: ticket, regex: 'T-\\d{7}', keywords: [t-]}\n")).unwrap();
     wait_for("the good file to be in force", PATIENCE, || (policy(&server) != first).then_some(()));
-    assert_eq!(ready(&server)["checks"]["redaction"], "ok");
+    wait_for("readiness", PATIENCE, || (ready(&server)["checks"]["redaction"] == "ok").then_some(()));
     prompt(&server, "after", "badge E-1234567 ticket T-1234567");
     let reloads = metric(&server, "sessionlake_redaction_reloads_total ").unwrap();
     server.signal("HUP");
