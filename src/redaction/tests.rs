@@ -21,6 +21,7 @@ use serde_json::json;
 use super::*;
 
 mod packs;
+mod policies;
 
 fn redactor() -> Redactor {
     static REDACTOR: std::sync::OnceLock<Redactor> = std::sync::OnceLock::new();

@@ -5,6 +5,7 @@
 //! to which records and what becomes of a hit; a [`PolicySetSpec`] is all of that together.
 
 mod action;
+mod gitleaks;
 mod globs;
 mod pack;
 mod policy;
@@ -14,6 +15,7 @@ mod written;
 use serde::Serialize;
 
 pub use action::{Action, MaskSpec, Mode};
+pub use gitleaks::{GitleaksError, read_gitleaks};
 pub use globs::Glob;
 pub use pack::{BUILTIN_PACKS, Pack, builtin_pack, read_pack};
 pub use policy::{PolicySetSpec, PolicySpec, Subject, When};

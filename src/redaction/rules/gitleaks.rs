@@ -1,0 +1,199 @@
+//! Reads gitleaks' TOML (gitleaks.io, format of version 8) as a pack.
+//!
+//! Taken over: `id`, `description`, `regex`, `secretGroup`, `entropy`, `keywords`, and allow lists of rules and of the whole
+//! file (`regexes`, `stopwords`, `regexTarget = "line"`). Rules about file paths and commits alone are left out: there are
+//! neither here. gitleaks hides the first group where a rule does not say which.
+
+use serde::Deserialize;
+
+use super::{AllowSpec, Find, Origin, Pack, RegexSpec, RuleSpec, ScopeSpec, Severity, Validator};
+
+#[derive(Deserialize)]
+struct File {
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    rules: Vec<Rule>,
+    #[serde(default)]
+    allowlist: Allow,
+    #[serde(default)]
+    allowlists: Vec<Allow>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rule {
+    id: String,
+    #[serde(default)]
+    description: String,
+    regex: Option<String>,
+    #[serde(default)]
+    secret_group: usize,
+    entropy: Option<f64>,
+    #[serde(default)]
+    keywords: Vec<String>,
+    #[serde(default)]
+    allowlist: Allow,
+    #[serde(default)]
+    allowlists: Vec<Allow>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Allow {
+    /// `AND`: all kinds of entries must hold.
+    condition: String,
+    regex_target: String,
+    regexes: Vec<String>,
+    stopwords: Vec<String>,
+    paths: Vec<String>,
+    commits: Vec<String>,
+}
+
+/// A gitleaks file is none.
+#[derive(Debug, thiserror::Error)]
+#[error("no gitleaks file: {0}")]
+pub struct GitleaksError(#[from] toml::de::Error);
+
+/// Reads a gitleaks file as the pack `name`. `source` is told in messages. Patterns are compiled later.
+///
+/// # Errors
+/// The text is no TOML, or not of gitleaks' form.
+pub fn read_gitleaks(text: &str, name: &str, source: &str) -> Result<Pack, GitleaksError> {
+    let file: File = toml::from_str(text)?;
+    let shared: Vec<Allow> = file.allowlists.into_iter().chain([file.allowlist]).collect();
+    let rules = file.rules.into_iter().filter_map(|rule| rule.into_spec(&shared, source)).collect();
+    let description = if file.title.is_empty() { "gitleaks rules".to_owned() } else { file.title };
+    Ok(Pack { name: name.to_owned(), version: "gitleaks".to_owned(), description, rules })
+}
+
+impl Rule {
+    fn into_spec(self, shared: &[Allow], source: &str) -> Option<RuleSpec> {
+        let pattern = rust_syntax(&self.regex?);
+        let group = if self.secret_group > 0 { Some(self.secret_group) } else { has_group(&pattern).then_some(1) };
+        let mut allow = AllowSpec::default();
+        let own = self.allowlists.iter().chain([&self.allowlist]);
+        own.chain(shared).for_each(|list| list.add_to(&mut allow));
+        Some(RuleSpec {
+            id: self.id.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-"),
+            description: self.description,
+            severity: Severity::High,
+            find: Find::Regex(RegexSpec { pattern, group, keywords: self.keywords, ..RegexSpec::default() }),
+            validators: self.entropy.map(|bits| Validator::Entropy((bits * 100.0) as u32)).into_iter().collect(),
+            allow,
+            action: None,
+            mode: None,
+            scope: ScopeSpec::default(),
+            origin: Origin { source: source.to_owned(), line: 0 },
+        })
+    }
+}
+
+impl Allow {
+    /// A list that also asks for a path or a commit never holds here.
+    fn add_to(&self, allow: &mut AllowSpec) {
+        if self.condition.eq_ignore_ascii_case("and") && !(self.paths.is_empty() && self.commits.is_empty()) {
+            return;
+        }
+        let regexes = self.regexes.iter().map(|regex| rust_syntax(regex));
+        match self.regex_target.as_str() {
+            "line" => allow.lines.extend(regexes),
+            _ => allow.values.extend(regexes),
+        }
+        allow.stopwords.extend(self.stopwords.iter().cloned());
+    }
+}
+
+/// Whether a pattern captures anything.
+fn has_group(pattern: &str) -> bool {
+    let mut parser = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build();
+    parser.parse(pattern).is_ok_and(|hir| hir.properties().explicit_captures_len() > 0)
+}
+
+/// Go's syntax in Rust's: a `{` that opens no repeat is a literal, and `[`, `&&`, `--`, `~~` inside a class are.
+fn rust_syntax(pattern: &str) -> String {
+    let bytes = pattern.as_bytes();
+    let mut out = String::with_capacity(pattern.len() + 8);
+    let (mut at, mut class_start) = (0, None::<usize>);
+    while at < bytes.len() {
+        let Some(c) = pattern[at..].chars().next() else { break };
+        let next = bytes.get(at + 1).copied();
+        match c {
+            '\\' => {
+                let length = pattern[at + 1..].chars().next().map_or(0, char::len_utf8);
+                match &pattern[at + 1..at + 1 + length] {
+                    "z" | "Z" if class_start.is_none() => out.push_str(r"\z"),
+                    other => {
+                        out.push('\\');
+                        out.push_str(other);
+                    }
+                }
+                at += 1 + length;
+                continue;
+            }
+            '[' if class_start.is_none() => class_start = Some(at + 1 + usize::from(next == Some(b'^'))),
+            '[' if next != Some(b':') => out.push('\\'),
+            ']' if class_start.is_some_and(|start| at > start) && !pattern[..at].ends_with(':') => class_start = None,
+            '&' | '~' if class_start.is_some() && next == Some(c as u8) => out.push('\\'),
+            '{' if class_start.is_none() && !repeats(&bytes[at..]) => out.push('\\'),
+            _ => {}
+        }
+        out.push(c);
+        at += c.len_utf8();
+    }
+    out
+}
+
+/// Whether a repeat starts here: `{3}`, `{3,}`, `{3,5}`.
+fn repeats(rest: &[u8]) -> bool {
+    let Some(end) = rest.iter().position(|b| *b == b'}') else { return false };
+    let inner = &rest[1..end];
+    inner.first().is_some_and(u8::is_ascii_digit) && inner.iter().all(|b| b.is_ascii_digit() || *b == b',')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gitleaks_file_becomes_a_pack() {
+        let text = r#"
+            title = "ours"
+            [[rules]]
+            id = "acme_Key"
+            description = "ACME"
+            regex = '''(?i)acme[^{]{0,5}{?([a-f0-9]{32})(?:[\x60'"\s;]|\\[nr]|$)'''
+            entropy = 3.5
+            keywords = ["acme"]
+            [[rules.allowlists]]
+            regexTarget = "line"
+            regexes = ["example"]
+            [[rules]]
+            id = "only-a-path"
+            path = '''\.pem$'''
+            [[allowlists]]
+            stopwords = ["sample"]
+        "#;
+        let pack = read_gitleaks(text, "gitleaks", "rules.toml").expect("it is gitleaks'");
+        let [rule] = pack.rules.as_slice() else { panic!("one rule has a pattern: {pack:?}") };
+        assert_eq!((rule.id.as_str(), rule.validators.as_slice()), ("acme-key", [Validator::Entropy(350)].as_slice()));
+        assert_eq!((rule.allow.lines.len(), rule.allow.stopwords.len()), (1, 1));
+        let Find::Regex(regex) = &rule.find else { panic!("it has a pattern") };
+        assert_eq!(regex.group, Some(1));
+        crate::redaction::compile::compile(rule, "gitleaks").expect("it compiles");
+    }
+
+    #[test]
+    fn go_syntax_becomes_rust_syntax() {
+        for (go, rust) in [
+            (r"a{3}b{x}", r"a{3}b\{x}"),
+            (r"[[a&&b]\{", r"[\[a\&&b]\{"),
+            (r"[[:alpha:]_]{2,}", r"[[:alpha:]_]{2,}"),
+            (r"x\Z", r"x\z"),
+            ("é{", r"é\{"),
+        ] {
+            assert_eq!(rust_syntax(go), rust);
+            assert!(regex_syntax::parse(&rust_syntax(go)).is_ok(), "{go}");
+        }
+    }
+}
