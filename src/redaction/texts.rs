@@ -369,6 +369,12 @@ impl<'p> Texts<'p> {
             }
         }
         for wrapped in decode::wrapped(text) {
+            // What goes as a whole already is not written back.
+            let covers =
+                |f: &Finding| !f.report && f.span.start <= wrapped.span.start && wrapped.span.end <= f.span.end;
+            if found.iter().any(covers) {
+                continue;
+            }
             let inner = self.findings(&wrapped.text, &Place { key: None, ..*place }, layer + 1);
             let Some(first) = inner.iter().find(|f| !f.report).or(inner.first()) else { continue };
             let new = apply(&wrapped.text, &inner).unwrap_or_default();
