@@ -201,9 +201,13 @@ impl Engine {
         for rule in &self.terms {
             search.terms(*rule);
         }
-        // A name in a mark and its fingerprint look like a name and its value.
-        let marks = marks::within(text);
-        search.hits.retain(|hit| !marks.iter().any(|mark| mark.start <= hit.span.start && hit.span.end <= mark.end));
+        if !search.hits.is_empty() {
+            // Fingerprints may look like what an own rule looks for.
+            let marks = marks::within(text);
+            let marked =
+                |span: &Range<usize>| marks.iter().any(|mark| mark.start <= span.start && span.end <= mark.end);
+            search.hits.retain(|hit| !marked(&hit.span));
+        }
         for hit in &mut search.hits {
             hit.span = text.floor_char_boundary(hit.span.start)..text.ceil_char_boundary(hit.span.end);
         }

@@ -67,7 +67,7 @@ fn rules_are_reloaded_as_a_whole_and_bad_files_leave_the_old_ones_in_force() {
     wait_for("readiness", PATIENCE, || (ready(&server)["checks"]["redaction"] == "ok").then_some(()));
     prompt(&server, "after", "badge E-1234567 ticket T-1234567");
     let reloads = metric(&server, "sessionlake_redaction_reloads_total ").unwrap();
-    server.signal("HUP");
+    server.signal("-HUP");
     wait_for("SIGHUP to be heard", PATIENCE, || {
         metric(&server, "sessionlake_redaction_reloads_total ").filter(|n| *n != reloads)
     });
