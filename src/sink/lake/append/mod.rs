@@ -239,7 +239,7 @@ impl<R: Records> Appender<R> {
     }
 
     /// Decodes as many records as one flush may hold; with what is left of them. A record that an earlier process may
-    /// have died of is tried alone, one that two died of not at all.
+    /// have died of is tried alone, one that they keep dying of not at all.
     async fn decode(
         &mut self,
         mut records: VecDeque<(Position, Bytes)>,
