@@ -232,7 +232,8 @@ impl<R: Records> Appender<R> {
                 }
                 self.add(decoded);
             }
-            if !records.is_empty() {
+            // What is tried alone shares a flush all the same: a commit for each record would take hours.
+            if !records.is_empty() && self.pending.room(&self.options) == 0 {
                 self.flush().await;
             }
         }
@@ -263,7 +264,7 @@ impl<R: Records> Appender<R> {
             self.records.begin(*first, *last);
         }
         let (key, journal, normalise) = (self.writer.key.clone(), self.writer.journal.clone(), self.options.normalise);
-        let most = self.options.flush_bytes;
+        let most = self.pending.room(&self.options).max(1);
         let decoding = move || (decode_some(&mut records, most, &key, &journal, normalise), records);
         match heavy::run(decoding).await {
             Ok(decoded) => {

@@ -94,6 +94,11 @@ impl Pending {
         Some(by_time.min(by_end).max(earliest))
     }
 
+    /// How many more bytes of facts one flush may hold.
+    pub fn room(&self, options: &AppendOptions) -> usize {
+        options.flush_bytes.saturating_sub(self.bytes)
+    }
+
     /// Empties it into a flush; `None` when nothing was read.
     pub fn take(&mut self) -> Option<Flush> {
         let last = self.last.take()?;
