@@ -201,7 +201,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
         lake.clone(),
         key,
         clock.clone(),
-        seal_options(&config, redactor.clone()),
+        seal_options(&config, redactor.clone(), journal.id()),
         observe_seal(metrics.clone(), health.clone()),
     );
     let sealed = sealer.sealed();
@@ -259,10 +259,11 @@ fn start_appending(
     Ok((stage, appended))
 }
 
-fn seal_options(config: &Config, redactor: Current) -> SealOptions {
+fn seal_options(config: &Config, redactor: Current, journal: &str) -> SealOptions {
     let recheck = move |workspace: &_, event: &mut _, facts: &[&_]| redactor.get().recheck(workspace, event, facts);
     SealOptions {
         recheck: Some(Recheck::new(recheck)),
+        holder: journal.to_owned(),
         timing: Timing { idle_timeout: config.idle_timeout, ..Timing::default() },
         round_bytes: share(config).min(64 << 20),
         session_bytes: 2 * share(config),
@@ -329,7 +330,10 @@ impl Running {
                     }
                 }
             }
-            sealed.changed().await.context("the sealer has stopped")?;
+            // Another process on the same lake may be the one that seals: then there is no news here.
+            if let Ok(news) = tokio::time::timeout(WATCH, sealed.changed()).await {
+                news.context("the sealer has stopped")?;
+            }
         }
     }
 

@@ -23,8 +23,9 @@ impl Backoff {
         wait
     }
 
-    pub fn reset(&mut self) {
-        self.failures = 0;
+    /// Says whether there were failures.
+    pub fn reset(&mut self) -> bool {
+        std::mem::take(&mut self.failures) > 0
     }
 }
 

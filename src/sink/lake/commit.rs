@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::error::LakeError;
+use super::lease::Fence;
 use super::log::{self, Commit, WRITER_VERSION};
 use super::table::{Change, Table};
 
@@ -22,11 +23,11 @@ const COMMIT_DEADLINE: Duration = Duration::from_secs(30);
 const UPLOAD_LIFETIME: i64 = 3_600_000_000;
 impl Table {
     /// Commits, retrying conflicts as far as the change allows. Before each attempt and after every error the
-    /// transactions are looked up: if the first is there already at its version or later, the change has landed
+    /// transaction is looked up: if it is there already at its version or later, the change has landed
     /// and the present version is returned. Locally, returns after the log entry and its directory are synced.
     ///
     /// # Errors
-    /// `Conflict`: a file to be removed is gone. `Fenced`: a further transaction is past its version here. `Stale`: a
+    /// `Conflict`: a file to be removed is gone. `Fenced`: the table has seen a later fence. `Stale`: a
     /// file to be added was uploaded too long ago. All other errors leave open whether the change landed: commit it
     /// again.
     pub async fn commit(&mut self, change: Change) -> Result<i64, LakeError> {
@@ -89,7 +90,7 @@ impl Table {
     }
 
     async fn has_landed(&mut self, change: &Change) -> Result<bool, LakeError> {
-        let Some((id, ours)) = change.transactions.first() else { return Ok(false) };
+        let Some((id, ours)) = &change.transaction else { return Ok(false) };
         Ok(self.known_transaction(id).await?.is_some_and(|present| present >= *ours))
     }
 
@@ -102,12 +103,25 @@ impl Table {
         if let Some(gone) = change.remove.iter().find(|file| !self.state.files.contains_key(&file.path)) {
             return Err(LakeError::Conflict { table: table(), path: gone.path.clone() });
         }
-        for (id, ours) in change.transactions.iter().skip(1) {
-            if let Some(present) = self.known_transaction(id).await?.filter(|present| present > ours) {
-                let (table, id, ours) = (self.place.name.clone(), id.clone(), *ours);
-                return Err(LakeError::Fenced { table, id, ours, present });
+        let Some((id, ours)) = change.fence.as_ref().map(Fence::transaction) else { return Ok(()) };
+        match self.known_transaction(&id).await? {
+            Some(present) if present > ours => {
+                Err(LakeError::Fenced { table: self.place.name.clone(), id, ours, present })
             }
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Puts a fence into the table, so that no earlier holder's commit gets through: the first thing that a new holder
+    /// does. What this handle knows afterwards is what earlier holders left.
+    ///
+    /// # Errors
+    /// `Fenced`: the table has seen a later one.
+    pub async fn raise(&mut self, fence: Fence) -> Result<(), LakeError> {
+        let (id, ours) = fence.transaction();
+        if self.transaction_version(&id).await? == Some(ours) {
+            return Ok(());
+        }
+        self.commit_rearranged(Change { fence: Some(fence), ..Change::default() }).await.map(|_| ())
     }
 }

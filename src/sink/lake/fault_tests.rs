@@ -95,10 +95,10 @@ async fn table(lake: &Lake) -> Table {
     lake.table(&Workspace::default(), TableKind::Facts, &key).await.unwrap()
 }
 
-async fn append(table: &mut Table, id: u8, transactions: &[(&str, i64)]) -> i64 {
+async fn append(table: &mut Table, id: u8, transaction: Option<(&str, i64)>) -> i64 {
     let add = table.write_facts(&[samples::fact("s1", id)]).await.unwrap();
-    let transactions = transactions.iter().map(|(id, version)| ((*id).to_owned(), *version)).collect();
-    table.commit(Change { add, transactions, ..Change::default() }).await.unwrap()
+    let transaction = transaction.map(|(id, version)| (id.to_owned(), version));
+    table.commit(Change { add, transaction, ..Change::default() }).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,11 +109,11 @@ async fn a_commit_whose_reply_is_lost_lands_once() {
     lake.store.root = Arc::new(LosesReplies { inner: lake.store.root.clone(), lose: lose.clone() });
     let mut table = table(&lake).await;
 
-    for (version, transactions) in [(1, &[][..]), (2, &[("journal", 1)][..])] {
+    for (version, transaction) in [(1, None), (2, Some(("journal", 1)))] {
         let add = table.write_facts(&[samples::fact("s1", 1)]).await.unwrap();
-        let transactions = transactions.iter().map(|(id, version)| ((*id).to_owned(), *version)).collect();
+        let transaction = transaction.map(|(id, version)| (id.to_owned(), version));
         lose.store(1, Ordering::SeqCst);
-        assert_eq!(table.commit(Change { add, transactions, ..Change::default() }).await.unwrap(), version);
+        assert_eq!(table.commit(Change { add, transaction, ..Change::default() }).await.unwrap(), version);
         assert_eq!(lose.load(Ordering::SeqCst), 0, "a reply was lost");
     }
     assert_eq!(scene.table().await.files().await.unwrap().len(), 2);
@@ -124,10 +124,10 @@ async fn a_checkpoint_keeps_files_tags_and_transactions() {
     let scene = Scene::new();
     let mut writer = scene.table().await;
     for n in 0..5 {
-        append(&mut writer, n, &[("journal", i64::from(n))]).await;
+        append(&mut writer, n, Some(("journal", i64::from(n)))).await;
     }
     writer.checkpoint().await.unwrap();
-    append(&mut writer, 5, &[("other", 7)]).await;
+    append(&mut writer, 5, Some(("other", 7))).await;
 
     let mut reopened = scene.table().await;
     assert_eq!(reopened.version(), 6);
@@ -136,7 +136,7 @@ async fn a_checkpoint_keeps_files_tags_and_transactions() {
     assert_eq!(reopened.transaction_version("journal").await.unwrap(), Some(4));
     assert_eq!(reopened.transaction_version("other").await.unwrap(), Some(7));
     assert_eq!(reopened.transaction_version("none").await.unwrap(), None);
-    assert_eq!(append(&mut reopened, 9, &[("journal", 4)]).await, 6, "landed before the checkpoint");
+    assert_eq!(append(&mut reopened, 9, Some(("journal", 4))).await, 6, "landed before the checkpoint");
 }
 
 /// A handle that slept while the log was cleaned must not put its commit where the cleaned entries were: a version
@@ -145,17 +145,17 @@ async fn a_checkpoint_keeps_files_tags_and_transactions() {
 async fn a_handle_behind_a_cleaned_log_reloads() {
     let scene = Scene::new();
     let mut sleeper = scene.table().await;
-    append(&mut sleeper, 0, &[]).await;
+    append(&mut sleeper, 0, None).await;
     let mut writer = scene.table().await;
     for n in 1..4 {
-        append(&mut writer, n, &[]).await;
+        append(&mut writer, n, None).await;
     }
     writer.checkpoint().await.unwrap();
     for version in 0..4 {
         std::fs::remove_file(scene.log(&format!("{version:020}.json"))).unwrap();
     }
 
-    assert_eq!(append(&mut sleeper, 4, &[]).await, 5);
+    assert_eq!(append(&mut sleeper, 4, None).await, 5);
     assert_eq!(sleeper.files().await.unwrap().len(), 5);
     assert!(sleeper.changes_since(1).await.unwrap().is_none(), "the log does not reach back");
     assert_eq!(sleeper.changes_since(4).await.unwrap().unwrap().len(), 1);

@@ -16,6 +16,7 @@ use deltalake_core::logstore::get_actions;
 use serde_json::{Value, json};
 
 use super::layout::{delta_schema, logged_columns};
+use super::lease::Fence;
 use super::table::{Change, CommitChanges, TableFile, TableKind};
 
 /// The tag of an `Add` that lists the sessions in the file: base64 of sorted little-endian 64-bit keyed hashes.
@@ -83,9 +84,15 @@ fn lines(actions: &[Value]) -> Bytes {
 /// A change as a commit's bytes. `operation` names the commit; `data_change`: rows differ, not only their files.
 pub(super) fn commit(kind: TableKind, change: &Change, data_change: bool, operation: &str, now_ms: i64) -> Bytes {
     let mut actions = vec![Action::CommitInfo(info(change, data_change, operation, now_ms))];
-    actions.extend(change.transactions.iter().map(|(id, version)| {
-        Action::Txn(Transaction { app_id: id.clone(), version: *version, last_updated: Some(now_ms) })
-    }));
+    let fence = change.fence.as_ref().map(Fence::transaction);
+    actions.extend(
+        change
+            .transaction
+            .clone()
+            .into_iter()
+            .chain(fence)
+            .map(|(app_id, version)| Action::Txn(Transaction { app_id, version, last_updated: Some(now_ms) })),
+    );
     actions.extend(change.remove.iter().map(|file| Action::Remove(remove(kind, file, data_change, now_ms))));
     actions.extend(change.add.iter().map(|new| {
         Action::Add(Add {
@@ -285,15 +292,17 @@ mod tests {
             stats: "{}".into(),
             written: 0,
         };
-        let change = Change { add: vec![new], remove: vec![file], transactions: vec![("journal".into(), 3)] };
+        let transaction = Some(("journal".into(), 3));
+        let change = Change { add: vec![new], remove: vec![file], transaction, fence: Some(Fence::new(7)) };
         let text = String::from_utf8(commit(TableKind::Facts, &change, false, "op", 5).to_vec()).unwrap();
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines.len(), 4);
+        assert_eq!(lines.len(), 5);
         assert_eq!(lines[0]["commitInfo"]["operation"], "OPTIMIZE");
         assert_eq!(lines[1]["txn"], json!({"appId": "journal", "version": 3, "lastUpdated": 5}));
-        assert_eq!(lines[2]["remove"]["path"], "received_date=2026-01-02/p.parquet");
-        assert_eq!(lines[2]["remove"]["dataChange"], false);
-        let add = &lines[3]["add"];
+        assert_eq!(lines[2]["txn"], json!({"appId": "maintenance", "version": 7, "lastUpdated": 5}));
+        assert_eq!(lines[3]["remove"]["path"], "received_date=2026-01-02/p.parquet");
+        assert_eq!(lines[3]["remove"]["dataChange"], false);
+        let add = &lines[4]["add"];
         assert_eq!(add["partitionValues"], json!({"received_date": "2026-01-02"}));
         assert_eq!(add["tags"], json!({"sessionlake.sessions": "AQAAAAAAAAA="}));
         assert_eq!((&add["size"], &add["dataChange"], &add["stats"]), (&json!(9), &json!(false), &json!("{}")));

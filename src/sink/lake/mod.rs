@@ -5,6 +5,7 @@
 //! encode   rows -> Arrow               decode   Arrow -> rows
 //! parquet  Arrow -> file               reader   file -> Arrow          stats    what a commit says of a file
 //! store    where the bytes go          local    synced local files     log      commits as JSON, state by replay
+//! lease    who may remove files
 //! open     the lake                    place    reading a table's log  commit   once, whatever fails
 //! table    the tables, their files and their rows
 //! append   journal -> facts            seal     facts -> events, sessions      maintain  many files -> few
@@ -21,6 +22,7 @@ mod error;
 mod fault_tests;
 mod heavy;
 mod layout;
+mod lease;
 mod local;
 mod log;
 mod maintain;
@@ -45,6 +47,7 @@ mod weight;
 
 pub use error::LakeError;
 pub use layout::dump;
+pub use lease::{Fence, Lease, Leases};
 pub use marks::{Mark, Marks};
 pub use store::LakeOptions;
 pub use table::{Change, CommitChanges, Lake, NewFile, Table, TableFile, TableKind};

@@ -59,9 +59,16 @@ impl Lake {
 
     /// Workspaces that have tables.
     pub async fn workspaces(&self) -> Result<Vec<Workspace>, LakeError> {
+        self.workspaces_except(|_| false).await
+    }
+
+    /// As `workspaces`, without those that are known: one request when there is no other.
+    pub async fn workspaces_except(&self, known: impl Fn(&Workspace) -> bool) -> Result<Vec<Workspace>, LakeError> {
         let mut workspaces = Vec::new();
         for name in self.store.prefixes(&self.store.base).await? {
-            let Some(workspace) = Workspace::parse(&name).ok().filter(|_| name != CONTROL) else { continue };
+            let Some(workspace) = Workspace::parse(&name).ok().filter(|found| name != CONTROL && !known(found)) else {
+                continue;
+            };
             let below = self.store.prefixes(&self.store.path(&name)).await?;
             if TableKind::ALL.iter().any(|kind| below.iter().any(|name| name == kind.name())) {
                 workspaces.push(workspace);

@@ -96,6 +96,20 @@ impl Store {
         self.root.put(path, PutPayload::from(bytes)).await.map(|_| ()).map_err(|e| LakeError::store(path, e))
     }
 
+    /// Removes a file; one that is gone already is no error.
+    pub async fn delete(&self, path: &Path) -> Result<(), LakeError> {
+        match self.root.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(LakeError::store(path, e)),
+        }
+    }
+
+    /// A path below the lake as the system names it, where the lake is a directory.
+    pub fn file(&self, relative: &str) -> Option<PathBuf> {
+        self.local.as_ref()?;
+        Some(self.url.to_file_path().ok()?.join(relative))
+    }
+
     /// Makes the names in a file's directory durable, whoever gave them; stores other than directories do by themselves.
     pub async fn settle(&self, path: &Path) -> Result<(), LakeError> {
         let Some(local) = self.local.clone() else { return Ok(()) };

@@ -7,6 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 use uuid::Uuid;
 
 use super::error::LakeError;
+use super::lease::Fence;
 use super::log::{self, State};
 pub use super::open::Lake;
 use super::parquet::{FileWriter, groups};
@@ -59,9 +60,11 @@ pub struct Change {
     pub add: Vec<NewFile>,
     /// Files to remove; the commit fails with a conflict when one of them is gone already.
     pub remove: Vec<TableFile>,
-    /// Application transactions (id, version) that this commit carries. The first says whether the change has landed;
-    /// the others are fences: one that is past its version here makes the commit fail.
-    pub transactions: Vec<(String, i64)>,
+    /// The application transaction (id, version) that this commit carries: where the table has it already, at this
+    /// version or later, the change has landed.
+    pub transaction: Option<(String, i64)>,
+    /// Whoever removes files shows that it may: the commit fails when the table has seen a later fence.
+    pub fence: Option<Fence>,
 }
 
 /// What one commit changed.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use super::lease::Fence;
 use super::samples::{self, CANARY, DAY};
 use super::{Change, Lake, LakeError, LakeOptions, NewFile, Table, TableFile, TableKind};
 use crate::clock::Clock;
@@ -32,7 +33,7 @@ fn added(add: Vec<NewFile>) -> Change {
 }
 
 fn with_transaction(add: Vec<NewFile>, id: &str, version: i64) -> Change {
-    Change { add, transactions: vec![(id.to_owned(), version)], ..Change::default() }
+    Change { add, transaction: Some((id.to_owned(), version)), ..Change::default() }
 }
 
 fn replaced(remove: &[TableFile], add: Vec<NewFile>) -> Change {
@@ -90,7 +91,7 @@ for_every_store! {
     the_same_transaction_lands_once
     racing_appends_all_land
     removing_what_is_gone_is_a_conflict
-    a_further_transaction_fences
+    a_later_fence_keeps_removers_out_and_appends_in
     only_asked_for_sessions_are_read
     the_lake_has_one_key
     workspaces_are_those_with_tables
@@ -216,16 +217,24 @@ async fn removing_what_is_gone_is_a_conflict(options: LakeOptions) {
     append(&mut second, &[samples::fact("s1", 3)]).await;
 }
 
-async fn a_further_transaction_fences(options: LakeOptions) {
+async fn a_later_fence_keeps_removers_out_and_appends_in(options: LakeOptions) {
     let mut table = table(&options, TableKind::Facts).await;
     let commit = |id: &str, epoch| Change {
-        transactions: vec![(id.to_owned(), 1), ("maintenance".to_owned(), epoch)],
+        transaction: Some((id.to_owned(), 1)),
+        fence: Some(Fence::new(epoch)),
         ..Change::default()
     };
     table.commit(commit("a", 2)).await.unwrap();
     table.commit(commit("b", 2)).await.unwrap();
     let error = table.commit(commit("c", 1)).await.unwrap_err();
     assert!(matches!(error, LakeError::Fenced { present: 2, ours: 1, .. }), "{error}");
+    assert!(matches!(table.raise(Fence::new(1)).await.unwrap_err(), LakeError::Fenced { present: 2, .. }));
+    let before = table.version();
+    table.raise(Fence::new(2)).await.unwrap();
+    assert_eq!(table.version(), before, "it is there already");
+    table.raise(Fence::new(3)).await.unwrap();
+    assert!(matches!(table.commit(commit("d", 2)).await.unwrap_err(), LakeError::Fenced { .. }));
+    append(&mut table, &[samples::fact("s1", 1)]).await;
 }
 
 async fn only_asked_for_sessions_are_read(options: LakeOptions) {

@@ -115,8 +115,8 @@ impl Job {
             return Ok((open, version));
         }
         let add = self.upload(&open).await?;
-        let transactions = vec![(id, i64::try_from(self.last).unwrap_or(i64::MAX))];
-        let version = open.table.commit(Change { add, transactions, ..Change::default() }).await?;
+        let transaction = Some((id, i64::try_from(self.last).unwrap_or(i64::MAX)));
+        let version = open.table.commit(Change { add, transaction, ..Change::default() }).await?;
         open.landed = Some(self.last);
         Ok((open, version))
     }

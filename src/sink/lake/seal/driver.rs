@@ -14,16 +14,35 @@ use crate::clock::Clock;
 use crate::model::{LakeKey, Workspace};
 use crate::sink::lake::append::Appended;
 use crate::sink::lake::backoff::Backoff;
-use crate::sink::lake::{Lake, LakeError};
+use crate::sink::lake::{Fence, Lake, LakeError, Lease, Leases};
 
 /// Workspaces sealed at the same time: a round is mostly waiting for the store, and holds memory.
 const CONCURRENT: usize = 4;
+
+/// How often the log is looked at for what other replicas append, and, by those who do not hold the lease, the lease:
+/// one or two small requests each time.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How often workspaces are looked for that other replicas made: one request each time.
+const DISCOVER: i64 = 2_000_000;
 
 /// Seals all workspaces of a lake. One task owns it.
 pub struct Sealer {
     context: Context,
     slots: BTreeMap<Workspace, Slot>,
     sealed: watch::Sender<Sealed>,
+    /// Workspaces are looked for at that time again (mono).
+    discover_at: i64,
+    /// Another holder's fence was met: its epoch.
+    fenced: Option<i64>,
+}
+
+/// Why a lease is given up.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Stopped,
+    /// Another process has it.
+    Lost,
 }
 
 /// What is the same for all workspaces.
@@ -57,13 +76,23 @@ struct Slot {
     backoff: Backoff,
     /// After a failure (mono).
     not_before: i64,
+    /// When the log was looked at last (mono).
+    looked: i64,
+    /// Another holder's fence was met: its epoch.
+    fenced: Option<i64>,
 }
 
 impl Sealer {
     /// `observe` is called after each round.
     pub fn new(lake: Lake, key: LakeKey, clock: Clock, options: SealOptions, observe: Observe) -> Sealer {
         let context = Context { lake, key, clock, started: Instant::now(), options, observe };
-        Sealer { context, slots: BTreeMap::new(), sealed: watch::Sender::default() }
+        Sealer {
+            context,
+            slots: BTreeMap::new(),
+            sealed: watch::Sender::default(),
+            discover_at: i64::MIN,
+            fenced: None,
+        }
     }
 
     /// Follows the progress: wait here for a `facts` version instead of for a time.
@@ -71,17 +100,42 @@ impl Sealer {
         self.sealed.subscribe()
     }
 
-    /// Runs until `stop` turns true (or its sender is gone), and then until every end that `appended` told of is
-    /// stored: stop the appender first. The caller bounds that by dropping the future, which is as safe as a crash.
+    /// Runs until `stop` turns true (or its sender is gone), and then, as the holder of the lease, until every end that
+    /// `appended` told of is stored: stop the appender first. The caller bounds that by dropping the future, which is
+    /// as safe as a crash. Without the lease it waits for it: another process does the work.
     pub async fn run(mut self, mut appended: watch::Receiver<Appended>, mut stop: watch::Receiver<bool>) {
+        let mut leases = Leases::new(&self.context.lake, &self.context.options.holder);
+        while let Some(lease) = acquire(&mut leases, &mut stop).await {
+            tracing::info!(epoch = ?lease.fence(), "this process seals sessions and keeps the tables good");
+            let outcome = self.hold(&lease, &mut appended, &mut stop).await;
+            self.slots.clear();
+            if outcome == Outcome::Stopped {
+                return lease.release().await;
+            }
+            tracing::warn!("another process has taken over sealing; waiting to take it back");
+            leases.raise(self.fenced.take().unwrap_or(0));
+        }
+    }
+
+    async fn hold(
+        &mut self,
+        lease: &Lease,
+        appended: &mut watch::Receiver<Appended>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Outcome {
+        let mut lost = lease.lost();
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => {}
-            () = self.discover() => {}
+            () = taken(&mut lost) => return Outcome::Lost,
+            () = self.first_discovery() => {}
         }
         loop {
-            self.listen(&mut appended);
-            self.step().await;
+            self.listen(appended);
+            self.step(lease.fence()).await;
+            if self.fenced.is_some() {
+                return Outcome::Lost;
+            }
             if *stop.borrow() || stop.has_changed().is_err() {
                 break;
             }
@@ -89,29 +143,41 @@ impl Sealer {
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => {}
-                () = changed(&mut appended) => {}
-                () = tokio::time::sleep_until(wake.unwrap_or(self.context.started)), if wake.is_some() => {}
+                () = taken(&mut lost) => return Outcome::Lost,
+                () = changed(appended) => {}
+                () = tokio::time::sleep_until(wake) => {}
+            }
+            if let Err(error) = self.discover().await {
+                tracing::debug!(%error, "workspaces of other replicas not looked for");
             }
         }
-        self.drain(&mut appended).await;
+        self.drain(lease.fence(), appended).await
     }
 
     /// Finds the workspaces that were there before this process.
-    async fn discover(&mut self) {
+    async fn first_discovery(&mut self) {
         let mut backoff = Backoff::default();
-        loop {
-            match self.context.lake.workspaces().await {
-                Ok(workspaces) => {
-                    let slot = || Slot { stale: true, ..Slot::default() };
-                    return self.slots.extend(workspaces.into_iter().map(|workspace| (workspace, slot())));
-                }
-                Err(error) => {
-                    let wait = backoff.fail();
-                    tracing::warn!(%error, ?wait, "lake not readable, trying again");
-                    tokio::time::sleep(wait).await;
-                }
-            }
+        self.discover_at = i64::MIN;
+        while let Err(error) = self.discover().await {
+            let wait = backoff.fail();
+            self.discover_at = i64::MIN;
+            tracing::warn!(%error, ?wait, "lake not readable, trying again");
+            tokio::time::sleep(wait).await;
         }
+    }
+
+    /// Finds workspaces that are not known yet, when it is time to look.
+    async fn discover(&mut self) -> Result<(), LakeError> {
+        let now = self.context.now().mono;
+        if now < self.discover_at {
+            return Ok(());
+        }
+        self.discover_at = now.saturating_add(DISCOVER);
+        let slots = &self.slots;
+        let found = self.context.lake.workspaces_except(|name| slots.contains_key(name)).await?;
+        let slot = || Slot { stale: true, ..Slot::default() };
+        self.slots.extend(found.into_iter().map(|workspace| (workspace, slot())));
+        Ok(())
     }
 
     fn listen(&mut self, appended: &mut watch::Receiver<Appended>) {
@@ -123,11 +189,12 @@ impl Sealer {
     }
 
     /// One round in every workspace that has something due.
-    async fn step(&mut self) {
+    async fn step(&mut self, fence: Fence) {
         let context = &self.context;
         futures::stream::iter(self.slots.iter_mut())
-            .for_each_concurrent(CONCURRENT, |(workspace, slot)| slot.step(workspace, context))
+            .for_each_concurrent(CONCURRENT, |(workspace, slot)| slot.step(workspace, fence, context))
             .await;
+        self.fenced = self.slots.values().filter_map(|slot| slot.fenced).max();
         let progress: Sealed =
             self.slots.iter().filter_map(|(name, slot)| Some((name.clone(), slot.progress()?))).collect();
         self.sealed.send_if_modified(|sealed| {
@@ -137,19 +204,52 @@ impl Sealer {
         });
     }
 
-    /// When the next step is due, but for new facts.
-    fn wake(&self) -> Option<Instant> {
-        let due = self.slots.values().filter_map(Slot::due_at).min()?;
-        Some(self.context.instant(due))
+    /// When the next step is due, but for new facts that this process knows of.
+    fn wake(&self) -> Instant {
+        let look = Instant::now() + LOOK;
+        let due = self.slots.values().filter_map(Slot::due_at).min();
+        due.map_or(look, |due| self.context.instant(due).min(look))
     }
 
-    async fn drain(&mut self, appended: &mut watch::Receiver<Appended>) {
+    async fn drain(&mut self, fence: Fence, appended: &mut watch::Receiver<Appended>) -> Outcome {
         self.listen(appended);
         while self.slots.values().any(Slot::has_ends) {
-            self.step().await;
+            self.step(fence).await;
+            if self.fenced.is_some() {
+                return Outcome::Lost;
+            }
             let due = self.slots.values().filter(|slot| slot.has_ends()).filter_map(Slot::due_at).min();
             tokio::time::sleep_until(self.context.instant(due.unwrap_or(0))).await;
         }
+        Outcome::Stopped
+    }
+}
+
+/// The lease, once it is free; `None` when told to stop and another holds it.
+async fn acquire(leases: &mut Leases, stop: &mut watch::Receiver<bool>) -> Option<Lease> {
+    let mut backoff = Backoff::default();
+    loop {
+        let wait = match leases.attempt().await {
+            Ok(Some(lease)) => return Some(lease),
+            Ok(None) => LOOK,
+            Err(error) => {
+                let wait = backoff.fail();
+                tracing::warn!(%error, ?wait, "lease not readable, trying again");
+                wait
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return None,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Waits until another process takes the lease; for ever when none can.
+async fn taken(lost: &mut watch::Receiver<bool>) {
+    if lost.wait_for(|lost| *lost).await.is_err() {
+        std::future::pending().await
     }
 }
 
@@ -161,16 +261,18 @@ async fn changed(appended: &mut watch::Receiver<Appended>) {
 }
 
 impl Slot {
-    async fn step(&mut self, workspace: &Workspace, context: &Context) {
+    async fn step(&mut self, workspace: &Workspace, fence: Fence, context: &Context) {
         let now = context.now();
         if self.due_at().is_none_or(|due| due > now.mono) {
             return;
         }
-        match self.attempt(workspace, context).await {
+        match self.attempt(workspace, fence, context).await {
             Ok(report) => {
-                self.backoff.reset();
+                let healed = self.backoff.reset();
+                let report = report.or_else(|| healed.then(Report::default));
                 report.iter().for_each(|report| (context.observe)(report));
             }
+            Err(LakeError::Fenced { present, .. }) => self.fenced = Some(present),
             Err(error) => {
                 let wait = self.backoff.fail();
                 tracing::warn!(%workspace, %error, ?wait, "sessions not sealed, trying again");
@@ -181,16 +283,25 @@ impl Slot {
         }
     }
 
-    async fn attempt(&mut self, workspace: &Workspace, context: &Context) -> Result<Option<Report>, LakeError> {
+    async fn attempt(
+        &mut self,
+        workspace: &Workspace,
+        fence: Fence,
+        context: &Context,
+    ) -> Result<Option<Report>, LakeError> {
         let Context { lake, key, options, .. } = context;
+        let look_at = self.look_at();
         let sealer = match &mut self.sealer {
             Some(sealer) => sealer,
-            none => none.insert(WorkspaceSealer::open(lake, key, workspace, options, context.now()).await?),
+            none => none.insert(WorkspaceSealer::open(lake, key, workspace, fence, options, context.now()).await?),
         };
         if self.stale {
             sealer.catch_up().await?;
             self.stale = false;
+        } else if context.now().mono >= look_at {
+            sealer.follow().await?;
         }
+        self.looked = context.now().mono;
         sealer.scan(context.now()).await?;
         let started = context.now();
         let report = sealer.round(started).await?;
@@ -203,8 +314,16 @@ impl Slot {
     }
 
     fn due_at(&self) -> Option<i64> {
-        let due = if self.stale { Some(i64::MIN) } else { self.sealer.as_ref()?.next_due() };
-        due.map(|due| due.max(self.not_before))
+        let due = match &self.sealer {
+            _ if self.stale => i64::MIN,
+            Some(sealer) => sealer.next_due().map_or(self.look_at(), |due| due.min(self.look_at())),
+            None => return None,
+        };
+        Some(due.max(self.not_before))
+    }
+
+    fn look_at(&self) -> i64 {
+        self.looked.saturating_add(micros(LOOK))
     }
 
     fn has_ends(&self) -> bool {

@@ -127,3 +127,43 @@ async fn while_a_table_is_away_sessions_stay_due_and_are_sealed_once_when_it_is_
     assert_eq!(lake.events().await.len(), 4);
     running.finish().await;
 }
+
+/// What another process appends is sealed by the holder of the lease, which is told of nothing.
+#[tokio::test]
+async fn of_two_processes_one_seals_what_both_append_and_the_other_follows_it() {
+    let lake = TestLake::new().await;
+    let (mut first, mut second) = (start(&lake, Timing::default()), start(&lake, Timing::default()));
+    let version = lake.append(&ended("one")).await;
+    tokio::select! {
+        () = first.all_through(&lake, version) => {}
+        () = second.all_through(&lake, version) => std::mem::swap(&mut first, &mut second),
+    }
+    assert_eq!(lake.sessions().await.len(), 1);
+    first.finish().await;
+    let version = lake.append(&ended("two")).await;
+    second.all_through(&lake, version).await;
+    assert_eq!(lake.sessions().await.len(), 2);
+    assert_eq!(second.finish().await.iter().map(|report| report.ended).sum::<usize>(), 1);
+}
+
+/// As after SIGSTOP: the process still believes that it holds the lease.
+#[tokio::test]
+async fn a_holder_that_was_followed_unknowingly_commits_nothing() {
+    let lake = TestLake::new().await;
+    let mut running = start(&lake, Timing::default());
+    let version = lake.append(&ended("one")).await;
+    running.all_through(&lake, version).await;
+    let held = lake.table(TableKind::Sessions).await.transaction_version("maintenance").await.unwrap();
+    for kind in TableKind::ALL {
+        lake.table(kind).await.raise(Fence::new(held.unwrap() + 10)).await.unwrap();
+    }
+    let before = lake.table(TableKind::Sessions).await.version();
+    let version = lake.append(&ended("two")).await;
+    running.all_through(&lake, version).await;
+    let mut table = lake.table(TableKind::Sessions).await;
+    assert_eq!(table.transaction_version("maintenance").await.unwrap(), held.map(|epoch| epoch + 11));
+    let commits = table.changes_since(before).await.unwrap().unwrap();
+    assert!(commits[0].added.is_empty() && !commits[1].added.is_empty(), "the new fence comes before the rows");
+    assert_eq!(lake.sessions().await.len(), 2);
+    running.finish().await;
+}

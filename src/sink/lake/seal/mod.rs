@@ -1,8 +1,8 @@
 //! Facts to `events` and `sessions`.
 //!
-//! One task per process computes the rows of sessions that ended, fell idle, or run, and replaces what stood there.
-//! It is the only writer of `events` and `sessions`, and the only one that removes files, one commit after the other
-//! in each workspace.
+//! One task computes the rows of sessions that ended, fell idle, or run, and replaces what stood there.
+//! Among the processes that serve a lake, the holder of the lease runs it (`lease`): it is the only writer of `events` and
+//! `sessions`, and the only one that removes files, one commit after the other in each workspace.
 //!
 //! A round commits `events`, then `sessions`; the latter carries the transaction `("seal", facts version)`, which says
 //! that every session touched up to that version is stored, or stored as running. So a restart scans the facts after
@@ -50,6 +50,9 @@ pub struct SealOptions {
     pub fold: Fold,
     /// The second pass of redaction. Default none.
     pub recheck: Option<Recheck>,
+    /// Names this process among those that want the lake's lease: one that starts under the name takes back at once
+    /// what its predecessor held. Default a name that nobody else has.
+    pub holder: String,
 }
 
 impl Default for SealOptions {
@@ -61,6 +64,7 @@ impl Default for SealOptions {
             session_bytes: 64 << 20,
             fold,
             recheck: None,
+            holder: uuid::Uuid::new_v4().to_string(),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::enrich::fold::Folded;
 use crate::model::{Event, FactId, LakeKey, Session, Status, Workspace};
 use crate::sink::lake::maintain::{crowd, merge};
 use crate::sink::lake::marks::{Mark, Marks};
-use crate::sink::lake::{Lake, LakeError, Table, TableFile, TableKind};
+use crate::sink::lake::{Fence, Lake, LakeError, Table, TableFile, TableKind};
 
 /// The application transaction of `sessions` that says up to which `facts` version sealing has come.
 pub const TRANSACTION: &str = "seal";
@@ -38,6 +38,7 @@ const TIDY_AGAIN: i64 = 600_000_000;
 /// harm, because [`WorkspaceSealer::open`] finds it again in the tables.
 pub struct WorkspaceSealer {
     workspace: Workspace,
+    fence: Fence,
     marks: Marks,
     facts: Table,
     events: Table,
@@ -67,17 +68,22 @@ impl WorkspaceSealer {
         lake: &Lake,
         key: &LakeKey,
         workspace: &Workspace,
+        fence: Fence,
         options: &SealOptions,
         now: Now,
     ) -> Result<WorkspaceSealer, LakeError> {
-        let facts = lake.table(workspace, TableKind::Facts, key).await?;
-        let events = lake.table(workspace, TableKind::Events, key).await?;
+        let mut facts = lake.table(workspace, TableKind::Facts, key).await?;
+        let mut events = lake.table(workspace, TableKind::Events, key).await?;
         let mut sessions = lake.table(workspace, TableKind::Sessions, key).await?;
+        for table in [&mut facts, &mut events, &mut sessions] {
+            table.raise(fence).await?;
+        }
         let recorded = sessions.transaction_version(TRANSACTION).await?.unwrap_or(-1);
         // A version beyond the table's is another table's: `facts` was made anew.
         let known = if recorded > facts.version() { -1 } else { recorded };
         let mut sealer = WorkspaceSealer {
             workspace: workspace.clone(),
+            fence,
             marks: Marks::new(lake, key, workspace),
             fact_files: FileIndex::load(&facts).await?,
             event_files: FileIndex::load(&events).await?,
@@ -116,13 +122,19 @@ impl WorkspaceSealer {
 
     /// Moves to the newest version of the tables.
     pub async fn catch_up(&mut self) -> Result<(), LakeError> {
-        self.facts.refresh().await?;
-        self.unscanned.extend(self.fact_files.advance(&self.facts).await?);
+        self.follow().await?;
         self.events.refresh().await?;
         self.event_files.advance(&self.events).await?;
         // After a failed commit nobody knows whether it landed, and with it the transaction.
         self.recorded = self.sessions.transaction_version(TRANSACTION).await?.unwrap_or(-1);
         self.session_files.advance(&self.sessions).await?;
+        Ok(())
+    }
+
+    /// Moves to the newest version of `facts`: the other tables change by our own commits alone.
+    pub async fn follow(&mut self) -> Result<(), LakeError> {
+        self.facts.refresh().await?;
+        self.unscanned.extend(self.fact_files.advance(&self.facts).await?);
         Ok(())
     }
 
@@ -213,18 +225,18 @@ impl WorkspaceSealer {
     async fn put_together(&mut self) -> Result<(), LakeError> {
         let whole = |file: &&Arc<TableFile>| !self.damage.is_given_up(&file.path);
         if let Some(files) = crowd(self.fact_files.files().filter(whole)) {
-            merge(&mut self.facts, &files).await?;
+            merge(&mut self.facts, self.fence, &files).await?;
             self.unscanned.extend(self.fact_files.advance(&self.facts).await?);
         }
         let running: HashSet<u64> = self.live.stored_running().map(|id| self.events.session_tag(id)).collect();
         let settled =
             |file: &&Arc<TableFile>| !file.sessions.iter().flat_map(|s| s.iter()).any(|s| running.contains(s));
         if let Some(files) = crowd(self.event_files.files().filter(settled)) {
-            merge(&mut self.events, &files).await?;
+            merge(&mut self.events, self.fence, &files).await?;
             self.event_files.advance(&self.events).await?;
         }
         if let Some(files) = crowd(self.session_files.files().filter(settled)) {
-            merge(&mut self.sessions, &files).await?;
+            merge(&mut self.sessions, self.fence, &files).await?;
             self.session_files.advance(&self.sessions).await?;
         }
         Ok(())
@@ -276,8 +288,9 @@ impl WorkspaceSealer {
 
     async fn replace_events(&mut self, names: &HashSet<String>, rows: Rows<Event>) -> Result<(), LakeError> {
         let is_running = |session: &str| self.live.is_stored_running(session);
-        let change = rewrite(&self.events, &self.event_files, names, rows, &is_running).await?;
+        let mut change = rewrite(&self.events, &self.event_files, names, rows, &is_running).await?;
         if !change.add.is_empty() || !change.remove.is_empty() {
+            change.fence = Some(self.fence);
             self.events.commit(change).await?;
         }
         self.event_files.advance(&self.events).await?;
@@ -290,8 +303,9 @@ impl WorkspaceSealer {
         let through = self.live.durable_through(self.scanned, names);
         // The transaction is left out when it says nothing new: a commit whose transaction is there counts as landed.
         if through > self.recorded {
-            change.transactions.push((TRANSACTION.to_owned(), through));
+            change.transaction = Some((TRANSACTION.to_owned(), through));
         }
+        change.fence = Some(self.fence);
         self.sessions.commit(change).await?;
         self.recorded = self.recorded.max(through);
         self.session_files.advance(&self.sessions).await?;

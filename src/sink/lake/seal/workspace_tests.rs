@@ -18,7 +18,7 @@ fn options() -> SealOptions {
 }
 
 async fn open(lake: &TestLake, options: &SealOptions, now: Now) -> WorkspaceSealer {
-    WorkspaceSealer::open(&lake.lake, &lake.key, &lake.workspace, options, now).await.unwrap()
+    WorkspaceSealer::open(&lake.lake, &lake.key, &lake.workspace, Fence::new(1), options, now).await.unwrap()
 }
 
 /// Everything that is due at `now`.
