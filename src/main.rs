@@ -13,6 +13,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
 fn main() -> ExitCode {
+    use_small_pages();
     give_memory_back_at_once();
     match arguments().and_then(|cli| runtime()?.block_on(cli.run())) {
         Ok(()) => ExitCode::SUCCESS,
@@ -24,6 +25,14 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// The allocator asks for huge pages, of 2 MiB, for all of its memory: what is used in one holds the rest of it. Without
+/// them the resident size under load is half of what it is with them (measured: 189 instead of 358 MiB).
+fn use_small_pages() {
+    // Where that is not possible everything works, in more memory.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 /// A flush or a round of sealing works in much memory for a moment. Kept for the next one, it doubled the resident

@@ -5,6 +5,7 @@
 //! is in the journal and goes on at the next start.
 
 mod access;
+mod background;
 mod data_dir;
 mod journal;
 mod key;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use axum::Router;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -31,13 +33,14 @@ use crate::model::{LakeKey, Status, Workspace};
 use crate::receiver::budget::Budget;
 use crate::receiver::{Intake, Limits, Port, Protocol, door, http_router, otlp, serve};
 use crate::redaction::Current;
-use crate::sink::lake::append::{AppendOptions, AppendReport, Appender};
+use crate::sink::lake::append::{AppendOptions, AppendReport, Appended, Appender};
 use crate::sink::lake::seal::{Recheck, Report, SealOptions, Sealed, Sealer, Timing};
 use crate::sink::lake::{Lake, TableKind};
 use crate::telemetry::health::{Health, State};
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::Tls;
+use background::Background;
 pub use key::known_key;
 use rules::Watched;
 use tls::Certificates;
@@ -74,21 +77,29 @@ pub struct Running {
     appending: Stage,
     sealing: Stage,
     watching: Stage,
+    /// Where `appending` and `sealing` run.
+    _background: Background,
 }
 
 /// A stage's tasks and what stops them.
 struct Stage {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    runtime: Handle,
 }
 
 impl Stage {
+    /// A stage that runs where it is made.
     fn new() -> Stage {
-        Stage { stop: watch::Sender::new(false), tasks: Vec::new() }
+        Stage::on(Handle::current())
+    }
+
+    fn on(runtime: Handle) -> Stage {
+        Stage { stop: watch::Sender::new(false), tasks: Vec::new(), runtime }
     }
 
     fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.push(tokio::spawn(task));
+        self.tasks.push(self.runtime.spawn(task));
     }
 
     fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
@@ -195,8 +206,10 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
     let redactor = rules.current();
     watching.spawn(rules.follow());
 
-    let (appending, appended) = start_appending(&config, &lake, &key, &journal, &metrics)?;
-    let mut sealing = Stage::new();
+    let background = Background::start()?;
+    let mut appending = Stage::on(background.handle());
+    let appended = start_appending(&mut appending, &config, &lake, &key, &journal, &metrics)?;
+    let mut sealing = Stage::on(background.handle());
     let sealer = Sealer::new(
         lake.clone(),
         key,
@@ -216,7 +229,19 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
     let lake_url = config.lake_options().url;
     tracing::info!(grpc = %addresses.grpc, http = %addresses.http, health = %addresses.health, lake = lake_url, "ready");
     let data_dir = config.data_dir;
-    Ok(Running { addresses, lake, data_dir, health, journal, sealed, receiving, appending, sealing, watching })
+    Ok(Running {
+        addresses,
+        lake,
+        data_dir,
+        health,
+        journal,
+        sealed,
+        receiving,
+        appending,
+        sealing,
+        watching,
+        _background: background,
+    })
 }
 
 /// Fresh randomness from the operating system.
@@ -226,22 +251,23 @@ fn random<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// A sixteenth of the memory limit: what one flush, and what one round of sealing, may hold. Either needs several
+/// A thirty-second of the memory limit: what one flush, and what one round of sealing, may hold. Either needs several
 /// times that while it encodes, and both may do so at once.
 fn share(config: &Config) -> usize {
-    usize::try_from(config.memory_limit_bytes / 16).unwrap_or(usize::MAX)
+    usize::try_from(config.memory_limit_bytes / 32).unwrap_or(usize::MAX)
 }
 
 fn start_appending(
+    stage: &mut Stage,
     config: &Config,
     lake: &Lake,
     key: &LakeKey,
     journal: &Journal,
     metrics: &Metrics,
-) -> Result<(Stage, watch::Receiver<crate::sink::lake::append::Appended>)> {
+) -> Result<watch::Receiver<Appended>> {
     let options = AppendOptions {
         flush_interval: config.lake.flush_interval,
-        flush_bytes: share(config).min(64 << 20),
+        flush_bytes: share(config).min(32 << 20),
         ..AppendOptions::default()
     };
     let metrics = metrics.clone();
@@ -254,9 +280,8 @@ fn start_appending(
     let records = journal.reader("lake")?;
     let appender = Appender::new(lake.clone(), key.clone(), journal.id().to_owned(), records, options, observe);
     let appended = appender.appended();
-    let mut stage = Stage::new();
     stage.spawn(appender.run(stage.stop.subscribe()));
-    Ok((stage, appended))
+    Ok(appended)
 }
 
 fn seal_options(config: &Config, redactor: Current, journal: &str) -> SealOptions {
@@ -265,8 +290,8 @@ fn seal_options(config: &Config, redactor: Current, journal: &str) -> SealOption
         recheck: Some(Recheck::new(recheck)),
         holder: journal.to_owned(),
         timing: Timing { idle_timeout: config.idle_timeout, ..Timing::default() },
-        round_bytes: share(config).min(64 << 20),
-        session_bytes: 2 * share(config),
+        round_bytes: share(config).min(32 << 20),
+        session_bytes: 4 * share(config),
         ..SealOptions::default()
     }
 }

@@ -103,7 +103,7 @@ impl Encoding {
             Encoding::Zstd => zstd_reader(wire).map_err(Stop::from).and_then(|r| drain(r, limit, &mut permit)),
         };
         match decoded {
-            Ok(bytes) => Ok(Held { bytes: bytes.into(), permit }),
+            Ok(bytes) => Ok(Held { bytes, permit }),
             Err(Stop::Refused(refusal)) => Err(refusal),
             Err(Stop::Corrupt) => Err(Refusal::Compressed(self.name())),
         }
@@ -128,25 +128,34 @@ impl From<io::Error> for Stop {
     }
 }
 
-fn drain(mut reader: impl Read, limit: usize, permit: &mut Permit) -> Result<Vec<u8>, Stop> {
-    let mut out = Vec::new();
+/// Keeps output in pieces while it grows, so that it is never there twice but for a moment at its end, and only when
+/// all of it is within the limit.
+fn drain(mut reader: impl Read, limit: usize, permit: &mut Permit) -> Result<Bytes, Stop> {
+    let (mut pieces, mut length) = (Vec::new(), 0);
     loop {
-        permit.cover(out.len() + STEP).map_err(Stop::Refused)?;
-        if out.capacity() - out.len() < STEP {
-            // Doubling, but never far beyond the limit: a bomb ends there.
-            let room = limit.saturating_add(STEP) - out.len().min(limit);
-            out.reserve_exact(out.len().max(STEP).min(room));
-        }
-        let read = reader.by_ref().take(STEP as u64).read_to_end(&mut out)?;
-        if out.len() > limit {
+        permit.cover(length + STEP).map_err(Stop::Refused)?;
+        let mut piece = Vec::with_capacity(STEP);
+        let read = reader.by_ref().take(STEP as u64).read_to_end(&mut piece)?;
+        length += read;
+        if length > limit {
             return Err(Stop::Refused(Refusal::TooLarge { limit }));
         }
-        if read == 0 {
-            return Ok(out);
+        pieces.push(piece);
+        if read < STEP {
+            return Ok(joined(pieces, length));
         }
     }
 }
 
+fn joined(mut pieces: Vec<Vec<u8>>, length: usize) -> Bytes {
+    if pieces.len() == 1 {
+        return pieces.remove(0).into();
+    }
+    let mut whole = Vec::with_capacity(length);
+    // Each piece is let go as soon as it is copied.
+    pieces.into_iter().for_each(|piece| whole.extend_from_slice(&piece));
+    whole.into()
+}
 #[cfg(test)]
 mod tests {
     use std::io::Write;

@@ -39,7 +39,7 @@ def bounded(send):
         before = server.peak_mib()
         got = send(server)
         grown = server.peak_mib() - before
-        return f"{got}, memory bounded" if grown < 192 else f"{got}, {grown} MiB more"
+        return f"{got}, memory bounded" if grown < 128 else f"{got}, {grown} MiB more"
 
     return probe
 

@@ -54,7 +54,20 @@ pub fn entries(bytes: &[u8]) -> Entries<'_> {
 }
 
 impl<'a> Entries<'a> {
+    #[inline]
     fn varint(&mut self) -> Result<u64, WireError> {
+        // Tags and most lengths are one byte.
+        match self.bytes.get(self.at) {
+            Some(byte) if *byte < 0x80 => {
+                self.at += 1;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self) -> Result<u64, WireError> {
         let mut value = 0u64;
         for shift in 0..10 {
             let byte = *self.bytes.get(self.at).ok_or(WireError::Truncated)?;
@@ -67,6 +80,7 @@ impl<'a> Entries<'a> {
         Err(WireError::VarintTooLong)
     }
 
+    #[inline]
     fn take(&mut self, length: usize) -> Result<&'a [u8], WireError> {
         let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len()).ok_or(WireError::Truncated)?;
         let taken = &self.bytes[self.at..end];
@@ -80,6 +94,7 @@ impl<'a> Entries<'a> {
         Ok(raw)
     }
 
+    #[inline]
     fn entry(&mut self) -> Result<Entry<'a>, WireError> {
         let start = self.at;
         let tag = self.varint()?;
@@ -101,8 +116,9 @@ impl<'a> Entries<'a> {
 impl<'a> Iterator for Entries<'a> {
     type Item = Result<Entry<'a>, WireError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed || self.at == self.bytes.len() {
+        if self.at == self.bytes.len() || self.failed {
             return None;
         }
         let entry = self.entry();

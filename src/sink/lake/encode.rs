@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray,
-    StructArray, TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int32Array, Int64Array, ListArray, RecordBatch,
+    StringBuilder, StructArray, TimestampMicrosecondArray,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::DataType;
@@ -24,7 +24,12 @@ type Result<T> = std::result::Result<T, ArrowError>;
 const MAX_USD: i64 = 999_999_999_999_999_999;
 
 fn text<'a, R, T: AsRef<str>>(rows: &[&'a R], get: impl Fn(&'a R) -> Option<T>) -> ArrayRef {
-    Arc::new(rows.iter().map(|row| get(row)).collect::<StringArray>())
+    let texts: Vec<Option<T>> = rows.iter().map(|row| get(row)).collect();
+    let bytes = texts.iter().flatten().map(|text| text.as_ref().len()).sum();
+    // As large as it gets: what grows is copied again and again, and ends up half empty.
+    let mut column = StringBuilder::with_capacity(rows.len(), bytes);
+    texts.iter().for_each(|text| column.append_option(text.as_ref()));
+    Arc::new(column.finish())
 }
 
 fn int<R>(rows: &[&R], get: impl Fn(&R) -> Option<i64>) -> ArrayRef {

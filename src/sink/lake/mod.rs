@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! schema   every column, once          layout   the Arrow and Delta schemas and the dump made from it
-//! encode   rows -> Arrow               decode   Arrow -> rows
+//! encode   rows -> Arrow               decode   Arrow -> rows          blocks   facts in columns on their way to a file
 //! parquet  Arrow -> file               reader   file -> Arrow          stats    what a commit says of a file
 //! store    where the bytes go          local    synced local files     log      commits as JSON, state by replay
 //! lease    who may remove files
@@ -14,6 +14,7 @@
 
 pub mod append;
 mod backoff;
+mod blocks;
 mod commit;
 mod decode;
 mod encode;
@@ -45,6 +46,7 @@ mod testing;
 mod tests;
 mod weight;
 
+pub use blocks::{Block, Blocks};
 pub use error::LakeError;
 pub use layout::dump;
 pub use lease::{Fence, Lease, Leases};

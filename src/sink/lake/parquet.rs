@@ -11,9 +11,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::ColumnPath;
 
 use super::error::LakeError;
-use super::heavy;
 use super::layout::file_schema;
-use super::row::Row;
 use super::schema::Column;
 use super::table::TableKind;
 
@@ -27,25 +25,7 @@ const BLOOM_ROWS: usize = 20_000;
 /// A filter that is wrong once in a hundred times takes 1.2 bytes a value.
 const BLOOM_FPP: f64 = 0.01;
 
-/// Cuts sorted rows into row groups.
-pub(super) fn groups<'r, 'a, R: Row>(rows: &'r [&'a R]) -> Vec<&'r [&'a R]> {
-    let (mut groups, mut start, mut bytes) = (Vec::new(), 0, 0);
-    for (at, row) in rows.iter().enumerate() {
-        let weight = row.weight();
-        if at > start && (at - start >= GROUP_ROWS || bytes + weight > GROUP_BYTES) {
-            groups.push(&rows[start..at]);
-            (start, bytes) = (at, 0);
-        }
-        bytes += weight;
-    }
-    if start < rows.len() {
-        groups.push(&rows[start..]);
-    }
-    groups
-}
-
-/// A file being written to memory, one row group after the other. Compression is CPU work: it runs on the threads for
-/// blocking work.
+/// A file being written to memory, one row group after the other.
 pub(super) struct FileWriter {
     writer: ArrowWriter<Vec<u8>>,
     name: Arc<str>,
@@ -62,17 +42,7 @@ impl FileWriter {
         Ok(FileWriter { writer: writer.map_err(|e| failed(&name, e))?, name })
     }
 
-    /// Writes a row group.
-    pub async fn group(mut self, batch: RecordBatch) -> Result<FileWriter, LakeError> {
-        heavy::run(move || {
-            self.write(&batch)?;
-            self.cut()?;
-            Ok(self)
-        })
-        .await?
-    }
-
-    /// Adds rows to the row group, on this thread.
+    /// Adds rows to the row group; a group that has all its rows ends.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
         self.writer.write(batch).map_err(|e| failed(&self.name, e))
     }
@@ -139,33 +109,20 @@ mod tests {
 
     use super::*;
     use crate::model::Event;
+    use crate::sink::lake::row::Row;
     use crate::sink::lake::samples;
 
     #[test]
-    fn row_groups_end_by_rows_and_by_bytes() {
-        let small: Vec<Event> = (0..40_000).map(|n| samples::bare_event("s", n)).collect();
-        let small: Vec<&Event> = small.iter().collect();
-        assert_eq!(groups(&small).iter().map(|group| group.len()).collect::<Vec<_>>(), [16_000, 16_000, 8_000]);
-
-        let mut large = samples::bare_event("s", 0);
-        large.columns.content = Some("x".repeat(GROUP_BYTES / 2 - 1024));
-        let mut huge = samples::bare_event("s", 1);
-        huge.columns.content = Some("x".repeat(GROUP_BYTES + 1));
-        let rows = [&large, &large, &large, &huge, small[0]];
-        assert_eq!(groups(&rows).iter().map(|group| group.len()).collect::<Vec<_>>(), [2, 1, 1, 1]);
-        assert!(groups::<Event>(&[]).is_empty());
-    }
-
-    #[tokio::test]
-    async fn large_files_have_bloom_filters_on_ids_alone() {
-        let events: Vec<Event> = (0..=BLOOM_ROWS as i64).map(|n| samples::bare_event("s", n)).collect();
-        let events: Vec<&Event> = events.iter().collect();
+    fn large_files_have_bloom_filters_on_ids_alone_and_groups_of_the_right_size() {
+        let events: Vec<Event> = (0..40_000).map(|n| samples::bare_event("s", n)).collect();
         let mut writer = FileWriter::new("test", TableKind::Events, events.len()).unwrap();
-        for group in groups(&events) {
-            writer = writer.group(Event::encode(group).unwrap()).await.unwrap();
+        for part in events.chunks(4096) {
+            writer.write(&Event::encode(&part.iter().collect::<Vec<_>>()).unwrap()).unwrap();
         }
         let reader = SerializedFileReader::new(bytes::Bytes::from(writer.finish().unwrap())).unwrap();
-        for group in reader.metadata().row_groups() {
+        let groups = reader.metadata().row_groups();
+        assert_eq!(groups.iter().map(|group| group.num_rows()).collect::<Vec<_>>(), [16_000, 16_000, 8_000]);
+        for group in groups {
             let with: Vec<&str> = group
                 .columns()
                 .iter()

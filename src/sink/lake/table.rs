@@ -1,21 +1,18 @@
 //! Tables and what can be done with them.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
-use uuid::Uuid;
 
 use super::error::LakeError;
 use super::lease::Fence;
-use super::log::{self, State};
+use super::log::State;
 pub use super::open::Lake;
-use super::parquet::{FileWriter, groups};
 use super::place::{Place, READ_AHEAD};
 pub use super::reader::Seen;
 use super::reader::{self, Batches};
 use super::row::Row;
-use super::stats::FileStats;
 pub use super::store::LakeOptions;
 use crate::clock::Clock;
 use crate::model::{Event, Fact, LakeKey, Session};
@@ -181,41 +178,9 @@ impl Table {
         self.write(sessions).await
     }
 
-    async fn write<R: Row>(&self, rows: &[R]) -> Result<Vec<NewFile>, LakeError> {
-        let mut days: BTreeMap<i32, Vec<&R>> = BTreeMap::new();
-        for row in rows {
-            days.entry(log::clamp_day(row.date())).or_default().push(row);
-        }
-        let mut files = Vec::with_capacity(days.len());
-        for (day, rows) in days {
-            files.push(self.write_day(day, rows).await?);
-        }
-        Ok(files)
-    }
-
-    async fn write_day<R: Row>(&self, date: i32, mut rows: Vec<&R>) -> Result<NewFile, LakeError> {
-        rows.sort_by(|a, b| a.order(b));
-        let path = format!("{}={}/part-{}.zstd.parquet", R::KIND.partition(), log::day_name(date), Uuid::new_v4());
-        let mut stats = FileStats::new(R::KIND);
-        let mut writer = FileWriter::new(&path, R::KIND, rows.len())?;
-        for group in groups(&rows) {
-            let batch = R::encode(group)?;
-            stats.add(&batch);
-            writer = writer.group(batch).await?;
-        }
-        let bytes = writer.finish()?;
-        let size = bytes.len() as u64;
-        let written = self.clock.now();
-        self.place.store.put(&self.place.file(&path), bytes.into()).await?;
-        let file = TableFile { path, size, date, sessions: self.tags(&rows) };
-        Ok(NewFile { file, rows: rows.len(), stats: stats.json(), written })
-    }
-
-    fn tags<R: Row>(&self, rows: &[&R]) -> Option<Arc<[u64]>> {
-        // Rows are sorted by session: equal ones stand together.
-        let mut sessions: Vec<&str> = rows.iter().filter_map(|row| row.session()).collect();
-        sessions.dedup();
-        let tags: BTreeSet<u64> = sessions.into_iter().take(MAX_TAGS + 1).map(|id| self.session_tag(id)).collect();
+    /// The tags of sessions.
+    pub(super) fn tags(&self, sessions: &[String]) -> Option<Arc<[u64]>> {
+        let tags: BTreeSet<u64> = sessions.iter().take(MAX_TAGS + 1).map(|id| self.session_tag(id)).collect();
         (tags.len() <= MAX_TAGS).then(|| tags.into_iter().collect())
     }
 

@@ -1,6 +1,6 @@
 //! About how much memory a row takes: for bounds, not for accounts.
 
-use crate::model::{Columns, Event, Fact, Session};
+use crate::model::{Columns, Fact};
 
 /// What a row takes beside its texts: the struct itself and its allocations' overhead, bytes.
 const ROW: usize = 1024;
@@ -28,16 +28,4 @@ fn columns(c: &Columns) -> usize {
 /// Bytes of a fact.
 pub fn fact(fact: &Fact) -> usize {
     ROW + columns(&fact.columns)
-}
-
-/// Bytes of an event.
-pub fn event(event: &Event) -> usize {
-    ROW + columns(&event.columns) + event.fact_ids.len() * 16
-}
-
-/// Bytes of a session.
-pub fn session(session: &Session) -> usize {
-    let prompts: usize = session.prompts.iter().map(|p| p.text.len() + 32).sum();
-    let gaps: usize = session.gaps.iter().map(|g| g.kind.len() + g.detail.len() + 48).sum();
-    ROW + prompts + gaps
 }

@@ -16,19 +16,19 @@ pub struct Decoded {
     pub content: Result<(Workspace, Vec<Fact>), Poison>,
 }
 
-impl Decoded {
-    /// A record that is not tried any more.
-    pub fn condemned((position, record): (Position, Bytes)) -> Decoded {
-        Decoded { position, content: Err(Poison { record, reason: "processes die of it" }) }
-    }
-}
-
 /// A record that cannot be processed, as it stands in the journal.
 #[derive(Debug)]
 pub struct Poison {
     pub record: Bytes,
     /// For people; no content.
     pub reason: &'static str,
+}
+
+impl Poison {
+    /// A record that is not tried any more.
+    pub fn condemned(record: Bytes) -> Poison {
+        Poison { record, reason: "processes die of it" }
+    }
 }
 
 /// Decodes records in order, taking them from `records`, until their facts weigh `most` bytes: a record of a few bytes

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use super::pending::{Flush, Group};
 use crate::model::{LakeKey, Workspace};
 use crate::sink::lake::backoff::Backoff;
-use crate::sink::lake::{Change, Lake, LakeError, NewFile, Table, TableKind};
+use crate::sink::lake::{Block, Change, Lake, LakeError, NewFile, Table, TableKind};
 
 /// Workspaces written at the same time: a commit is mostly waiting for the store.
 const CONCURRENT: usize = 4;
@@ -94,7 +94,7 @@ impl Job {
     }
 
     fn complain(&self, error: &LakeError, wait: Duration) {
-        let (workspace, facts) = (&self.workspace, self.group.facts.len());
+        let (workspace, facts) = (&self.workspace, self.group.rows());
         if error.is_transient() {
             tracing::warn!(%workspace, facts, %error, ?wait, "facts not appended, trying again");
         } else {
@@ -110,22 +110,23 @@ impl Job {
             Some(open) if open.epoch == self.epoch => open,
             _ => Open::load(writer, &self.workspace, self.epoch, &id).await?,
         };
-        if self.group.after(open.landed).is_empty() {
+        let blocks = self.group.after(open.landed)?;
+        if blocks.is_empty() {
             let version = open.table.version();
             return Ok((open, version));
         }
-        let add = self.upload(&open).await?;
+        let add = self.upload(&open.table, blocks).await?;
         let transaction = Some((id, i64::try_from(self.last).unwrap_or(i64::MAX)));
         let version = open.table.commit(Change { add, transaction, ..Change::default() }).await?;
         open.landed = Some(self.last);
         Ok((open, version))
     }
 
-    async fn upload(&mut self, open: &Open) -> Result<Vec<NewFile>, LakeError> {
+    async fn upload(&mut self, table: &Table, blocks: Vec<Block>) -> Result<Vec<NewFile>, LakeError> {
         if let Some(files) = &self.upload {
             return Ok(files.clone());
         }
-        let files = open.table.write_facts(self.group.after(open.landed)).await?;
+        let files = table.write_blocks(blocks, None).await?;
         Ok(self.upload.insert(files).clone())
     }
 }

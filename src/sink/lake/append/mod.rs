@@ -20,7 +20,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use self::decode::{Decoded, decode_some};
+use self::decode::{Decoded, Poison, decode_some};
 use self::flush::Writer;
 use self::pending::Pending;
 use super::Lake;
@@ -36,6 +36,8 @@ pub type Normalise = fn(&Batch, &LakeKey, &str) -> Result<Vec<Fact>, NormaliseEr
 /// Records are decoded in runs of at most that many bytes (and one record), so that a run costs one hop to a
 /// blocking thread.
 const RUN_BYTES: usize = 1 << 20;
+/// And until their facts weigh that many bytes: facts are large until they are put into columns.
+const RUN_FACTS: usize = 8 << 20;
 
 /// When facts are flushed.
 #[derive(Clone, Debug)]
@@ -143,6 +145,34 @@ pub struct Appender<R> {
     observe: Arc<dyn Fn(AppendReport) + Send + Sync>,
 }
 
+/// What a run of records came to.
+#[derive(Default)]
+struct Run {
+    /// Records that were decoded.
+    records: u64,
+    facts: u64,
+    duplicates: u64,
+    /// The others.
+    poison: Vec<(Position, Poison)>,
+}
+
+impl Run {
+    fn add(&mut self, decoded: Decoded, pending: &mut Pending, now: Instant) {
+        let Decoded { position, content } = decoded;
+        match content {
+            Ok((workspace, facts)) => {
+                self.records += 1;
+                self.facts += facts.len() as u64;
+                self.duplicates += pending.add(position, workspace, facts, now);
+            }
+            Err(poison) => {
+                pending.skip(position, now);
+                self.poison.push((position, poison));
+            }
+        }
+    }
+}
+
 /// What to do next.
 enum Turn {
     Read(Result<Option<(Position, Bytes)>, ReadError>),
@@ -223,15 +253,11 @@ impl<R: Records> Appender<R> {
                 Ok(None) | Err(_) => break,
             }
         }
-        while !records.is_empty() {
-            let decoded;
-            (decoded, records) = self.decode(records).await;
-            for decoded in decoded {
-                if self.pending.crosses(decoded.position) {
-                    self.flush().await;
-                }
-                self.add(decoded);
+        while let Some((next, _)) = records.front() {
+            if self.pending.crosses(*next) {
+                self.flush().await;
             }
+            records = self.decode(records).await;
             // What is tried alone shares a flush all the same: a commit for each record would take hours.
             if !records.is_empty() && self.pending.room(&self.options) == 0 {
                 self.flush().await;
@@ -239,37 +265,52 @@ impl<R: Records> Appender<R> {
         }
     }
 
-    /// Decodes as many records as one flush may hold; with what is left of them. A record that an earlier process may
-    /// have died of is tried alone, one that they keep dying of not at all.
-    async fn decode(
-        &mut self,
-        mut records: VecDeque<(Position, Bytes)>,
-    ) -> (Vec<Decoded>, VecDeque<(Position, Bytes)>) {
-        let harmless = |(position, _): &(Position, Bytes)| self.records.suspicion(*position) == Suspicion::None;
-        let together = records.iter().take_while(|record| harmless(record)).count().max(1).min(records.len());
-        let rest = records.split_off(together);
-        let (decoded, mut left) = match records.front().map(|(position, _)| self.records.suspicion(*position)) {
-            Some(Suspicion::Condemned) => (records.drain(..).map(Decoded::condemned).collect(), VecDeque::new()),
-            _ => self.decode_together(records).await,
+    /// Decodes as many records as one flush may hold; gives back what is left of them. A record that an earlier process
+    /// may have died of is tried alone, one that they keep dying of not at all.
+    async fn decode(&mut self, mut records: VecDeque<(Position, Bytes)>) -> VecDeque<(Position, Bytes)> {
+        let Some((first, _)) = records.front() else { return records };
+        let (epoch, suspicion) = (first.epoch, self.records.suspicion(*first));
+        if suspicion == Suspicion::Condemned {
+            if let Some((position, record)) = records.pop_front() {
+                self.pending.skip(position, Instant::now());
+                self.set_aside(position, &Poison::condemned(record));
+            }
+            return records;
+        }
+        let harmless = |(position, _): &(Position, Bytes)| {
+            position.epoch == epoch && self.records.suspicion(*position) == Suspicion::None
         };
+        let together = records.iter().take_while(|record| harmless(record)).count().max(1);
+        let rest = records.split_off(together);
+        let mut left = self.decode_together(records).await;
         left.extend(rest);
-        (decoded, left)
+        left
     }
 
-    async fn decode_together(
-        &mut self,
-        mut records: VecDeque<(Position, Bytes)>,
-    ) -> (Vec<Decoded>, VecDeque<(Position, Bytes)>) {
+    /// Decodes, and takes the facts, away from this thread.
+    async fn decode_together(&mut self, mut records: VecDeque<(Position, Bytes)>) -> VecDeque<(Position, Bytes)> {
         if let (Some((first, _)), Some((last, _))) = (records.front(), records.back()) {
             self.records.begin(*first, *last);
         }
         let (key, journal, normalise) = (self.writer.key.clone(), self.writer.journal.clone(), self.options.normalise);
-        let most = self.pending.room(&self.options).max(1);
-        let decoding = move || (decode_some(&mut records, most, &key, &journal, normalise), records);
+        let most = self.pending.room(&self.options).clamp(1, RUN_FACTS);
+        let (mut pending, now) = (std::mem::take(&mut self.pending), Instant::now());
+        let decoding = move || {
+            let mut run = Run::default();
+            for decoded in decode_some(&mut records, most, &key, &journal, normalise) {
+                run.add(decoded, &mut pending, now);
+            }
+            (run, pending, records)
+        };
         match heavy::run(decoding).await {
-            Ok(decoded) => {
+            Ok((run, pending, records)) => {
                 self.records.end();
-                decoded
+                self.pending = pending;
+                self.report.records += run.records;
+                self.report.facts += run.facts;
+                self.report.duplicates += run.duplicates;
+                run.poison.iter().for_each(|(position, poison)| self.set_aside(*position, poison));
+                records
             }
             // It cannot panic (each record is caught): the runtime is going down, and this task with it. To go on
             // would move the cursor past records that were never looked at.
@@ -277,20 +318,10 @@ impl<R: Records> Appender<R> {
         }
     }
 
-    fn add(&mut self, decoded: Decoded) {
-        let now = Instant::now();
+    fn set_aside(&mut self, position: Position, poison: &Poison) {
         self.report.records += 1;
-        match decoded.content {
-            Ok((workspace, facts)) => {
-                self.report.facts += facts.len() as u64;
-                self.report.duplicates += self.pending.add(decoded.position, workspace, facts, now);
-            }
-            Err(poison) => {
-                self.report.poison += 1;
-                self.records.set_aside(decoded.position, &poison.record, poison.reason);
-                self.pending.skip(decoded.position, now);
-            }
-        }
+        self.report.poison += 1;
+        self.records.set_aside(position, &poison.record, poison.reason);
     }
 
     async fn flush(&mut self) {

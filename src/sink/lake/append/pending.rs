@@ -7,24 +7,66 @@ use tokio::time::Instant;
 use super::AppendOptions;
 use crate::journal::Position;
 use crate::model::{Fact, FactId, Kind, Workspace};
-use crate::sink::lake::weight;
+use crate::sink::lake::{Block, LakeError, weight};
 
 /// How many fact ids are remembered, over all workspaces (about 10 MiB). A client retries within a minute or so;
 /// what comes back later is a duplicate row, which the fold ignores.
 const WINDOW: usize = 200_000;
 
-/// A workspace's share of a flush: facts in journal order, `seqs[i]` being the record that fact `i` came from.
+/// A block is made of as many facts, or of as many as weigh this: until then they are structs.
+const BLOCK_ROWS: usize = 1024;
+const BLOCK_BYTES: usize = 2 << 20;
+
+/// A workspace's share of a flush: facts in journal order.
 #[derive(Debug, Default)]
 pub struct Group {
-    pub facts: Vec<Fact>,
-    pub seqs: Vec<u64>,
+    blocks: Vec<(Block, Vec<u64>)>,
+    /// The last facts, which are no block yet.
+    tail: Vec<Fact>,
+    tail_bytes: usize,
+    /// The records that they came from.
+    tail_seqs: Vec<u64>,
 }
 
 impl Group {
+    /// Takes a fact of record `seq`; returns how many bytes more it holds now.
+    fn add(&mut self, fact: Fact, seq: u64) -> usize {
+        let bytes = weight::fact(&fact);
+        self.tail.push(fact);
+        self.tail_seqs.push(seq);
+        self.tail_bytes += bytes;
+        bytes
+    }
+
+    /// Makes a block of the tail when it is long enough; returns how many bytes less are held now.
+    fn pack(&mut self) -> Result<usize, LakeError> {
+        if self.tail.len() < BLOCK_ROWS && self.tail_bytes < BLOCK_BYTES {
+            return Ok(0);
+        }
+        let block = Block::of(&self.tail)?;
+        let less = self.tail_bytes.saturating_sub(block.bytes());
+        self.blocks.push((block, std::mem::take(&mut self.tail_seqs)));
+        // Its place is kept for the next ones.
+        self.tail.clear();
+        self.tail_bytes = 0;
+        Ok(less)
+    }
+
+    pub fn rows(&self) -> usize {
+        self.blocks.iter().map(|(_, seqs)| seqs.len()).sum::<usize>() + self.tail.len()
+    }
+
     /// The facts of records after `landed`.
-    pub fn after(&self, landed: Option<u64>) -> &[Fact] {
-        let skip = landed.map_or(0, |landed| self.seqs.partition_point(|seq| *seq <= landed));
-        &self.facts[skip..]
+    pub fn after(&self, landed: Option<u64>) -> Result<Vec<Block>, LakeError> {
+        let skip = |seqs: &[u64]| landed.map_or(0, |landed| seqs.partition_point(|seq| *seq <= landed));
+        let packed = self.blocks.iter().map(|(block, seqs)| (block, skip(seqs), seqs.len()));
+        let mut blocks: Vec<Block> =
+            packed.filter(|(_, skip, rows)| skip < rows).map(|(block, skip, _)| block.from(skip)).collect();
+        let tail = &self.tail[skip(&self.tail_seqs)..];
+        if !tail.is_empty() {
+            blocks.push(Block::of(tail)?);
+        }
+        Ok(blocks)
     }
 }
 
@@ -74,10 +116,11 @@ impl Pending {
             if fact.kind == Kind::SessionEnd {
                 self.ended.get_or_insert(now);
             }
-            self.bytes += weight::fact(&fact);
-            let group = self.groups.entry(workspace.clone()).or_default();
-            group.facts.push(fact);
-            group.seqs.push(position.seq);
+            self.bytes += self.groups.entry(workspace.clone()).or_default().add(fact, position.seq);
+        }
+        if let Some(group) = self.groups.get_mut(&workspace) {
+            // What cannot be packed now is tried again with the flush, where errors are shown.
+            self.bytes -= group.pack().unwrap_or(0);
         }
         known
     }
@@ -183,7 +226,7 @@ mod tests {
         assert_eq!(pending.add(at(2), workspace("b"), vec![one.clone()], now), 0);
         let flush = pending.take().unwrap();
         assert_eq!(flush.last, at(2));
-        assert!(flush.groups.iter().all(|(_, group)| group.facts.len() == 1));
+        assert!(flush.groups.iter().all(|(_, group)| group.rows() == 1));
         assert_eq!(pending.add(at(3), workspace("a"), vec![one], now), 1);
         let flush = pending.take().unwrap();
         assert!(flush.groups.is_empty(), "nothing to write, but the cursor moves to {:?}", flush.last);
@@ -192,11 +235,21 @@ mod tests {
 
     #[test]
     fn records_that_landed_before_a_crash_are_left_out() {
-        let facts = (1..=4).map(|n| fact("s", n, Kind::Prompt, 0)).collect();
-        let group = Group { facts, seqs: vec![3, 3, 5, 8] };
-        assert_eq!(group.after(None).len(), 4);
-        assert_eq!(group.after(Some(3)).len(), 2);
-        assert_eq!(group.after(Some(8)).len(), 0);
+        let mut group = Group::default();
+        let rows = |blocks: Vec<Block>| blocks.iter().map(Block::rows).sum::<usize>();
+        for (seq, number) in [3, 3, 5, 8].into_iter().zip(0..) {
+            group.add(fact("s", number, Kind::Prompt, 0), seq);
+        }
+        let after = |group: &Group| [None, Some(3), Some(8)].map(|landed| rows(group.after(landed).unwrap()));
+        assert_eq!(after(&group), [4, 2, 0]);
+        // The same once they are in blocks, the second of which was cut within a record.
+        let long = 8 + BLOCK_ROWS as u64;
+        (4..long).for_each(|number| _ = group.add(fact("s", number, Kind::Prompt, 0), 8));
+        let bytes = group.tail_bytes;
+        assert!(group.pack().unwrap() > bytes / 4, "a block takes less than its facts");
+        (long..long + 5).for_each(|number| _ = group.add(fact("s", number, Kind::Prompt, 0), 9));
+        assert_eq!(group.rows(), long as usize + 5);
+        assert_eq!(after(&group), [group.rows(), group.rows() - 2, 5]);
     }
 
     #[tokio::test]

@@ -1,19 +1,18 @@
 //! Sealing of one workspace: which facts are new, whose sessions are due, and one round of replacing their rows.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use futures::StreamExt;
 
 use super::damage::Damage;
-use super::folding::{FoldedSession, Gathered, Work, fold_all};
+use super::folding::{Gathered, Outcome, Work, fold_all};
 use super::gather::Gathering;
 use super::index::{Added, FileIndex};
 use super::live::{Now, Sessions, touches};
 use super::rewrite::{RUNNING_PER_FILE, Rows, rewrite};
 use super::{Progress, Report, SealOptions};
-use crate::enrich::fold::Folded;
-use crate::model::{Event, FactId, LakeKey, Session, Status, Workspace};
+use crate::model::{LakeKey, Status, Workspace};
 use crate::sink::lake::maintain::{crowd, merge};
 use crate::sink::lake::marks::{Mark, Marks};
 use crate::sink::lake::{Fence, Lake, LakeError, Table, TableFile, TableKind};
@@ -198,7 +197,7 @@ impl WorkspaceSealer {
             }
         }
         let SealOptions { fold, recheck, .. } = self.options.clone();
-        let folded = fold_all(gathered, Work { workspace: self.workspace.clone(), fold, recheck }).await;
+        let folded = fold_all(gathered, Work { workspace: self.workspace.clone(), fold, recheck }).await?;
         self.store(folded, now).await.map(Some)
     }
 
@@ -271,12 +270,12 @@ impl WorkspaceSealer {
     }
 
     /// Replaces the rows: `events` first, so that a row in `sessions` never lacks its events.
-    async fn store(&mut self, folded: Vec<FoldedSession>, now: Now) -> Result<Report, LakeError> {
-        let outcome = Outcome::from(folded);
+    async fn store(&mut self, outcome: Outcome, now: Now) -> Result<Report, LakeError> {
         for (session, facts) in &outcome.exposed {
             self.marks.put(&Mark { session_id: session.clone(), fact_ids: facts.clone() }).await?;
         }
         let names: HashSet<String> = outcome.sealed.iter().map(|(session, _)| session.clone()).collect();
+        let names = Arc::new(names);
         if !names.is_empty() {
             self.replace_events(&names, outcome.events).await?;
             self.replace_sessions(&names, outcome.sessions).await?;
@@ -286,7 +285,7 @@ impl WorkspaceSealer {
         Ok(Report { exposed: outcome.exposed.len(), ..report })
     }
 
-    async fn replace_events(&mut self, names: &HashSet<String>, rows: Rows<Event>) -> Result<(), LakeError> {
+    async fn replace_events(&mut self, names: &Arc<HashSet<String>>, rows: Rows) -> Result<(), LakeError> {
         let is_running = |session: &str| self.live.is_stored_running(session);
         let mut change = rewrite(&self.events, &self.event_files, names, rows, &is_running).await?;
         if !change.add.is_empty() || !change.remove.is_empty() {
@@ -297,7 +296,7 @@ impl WorkspaceSealer {
         Ok(())
     }
 
-    async fn replace_sessions(&mut self, names: &HashSet<String>, rows: Rows<Session>) -> Result<(), LakeError> {
+    async fn replace_sessions(&mut self, names: &Arc<HashSet<String>>, rows: Rows) -> Result<(), LakeError> {
         let is_running = |session: &str| self.live.is_stored_running(session);
         let mut change = rewrite(&self.sessions, &self.session_files, names, rows, &is_running).await?;
         let through = self.live.durable_through(self.scanned, names);
@@ -322,45 +321,6 @@ impl WorkspaceSealer {
             report.end_to_visible.extend(self.live.stored(session, *status, now));
         }
         report
-    }
-}
-
-/// What a round's folds came to.
-#[derive(Default)]
-struct Outcome {
-    sealed: Vec<(String, Status)>,
-    poisoned: Vec<String>,
-    exposed: Vec<(String, BTreeSet<FactId>)>,
-    events: Rows<Event>,
-    sessions: Rows<Session>,
-}
-
-impl From<Vec<FoldedSession>> for Outcome {
-    fn from(folded: Vec<FoldedSession>) -> Outcome {
-        let mut outcome = Outcome::default();
-        for FoldedSession { session, folded, exposed } in folded {
-            if !exposed.is_empty() {
-                outcome.exposed.push((session.clone(), exposed));
-            }
-            match folded {
-                Some(folded) => outcome.add(session, folded),
-                None => outcome.poisoned.push(session),
-            }
-        }
-        outcome
-    }
-}
-
-impl Outcome {
-    fn add(&mut self, session: String, folded: Folded) {
-        let status = folded.session.status;
-        self.sealed.push((session, status));
-        let (events, sessions) = match status {
-            Status::Running => (&mut self.events.running, &mut self.sessions.running),
-            Status::Ended => (&mut self.events.settled, &mut self.sessions.settled),
-        };
-        events.extend(folded.events);
-        sessions.push(folded.session);
     }
 }
 

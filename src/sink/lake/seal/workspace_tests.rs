@@ -1,6 +1,7 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::*;
+use crate::enrich::fold::Folded;
 use crate::model::{Fact, Kind, Redaction};
 use crate::sink::lake::seal::{Recheck, Timing};
 use crate::sink::lake::testing::{TestLake, fact, tiny_fold};
@@ -158,13 +159,16 @@ async fn a_crash_between_events_and_sessions_is_repaired() {
     sealer.scan(at(16)).await.unwrap();
     let due = sealer.live.due(at(16), 64);
     let gathering = sealer.gather(&due).await.unwrap();
-    let folded = gathering.facts.iter().map(|(session, facts)| FoldedSession {
-        session: session.clone(),
-        folded: Some(tiny_fold(session, &facts.facts, false)),
-        exposed: BTreeSet::new(),
+    let names: HashSet<String> = gathering.facts.keys().cloned().collect();
+    let gathered = gathering.facts.into_iter().map(|(session, facts)| Gathered {
+        session,
+        facts: facts.facts,
+        left_out: None,
+        idle: false,
     });
-    let outcome = Outcome::from(folded.collect::<Vec<_>>());
-    let names = gathering.facts.keys().cloned().collect();
+    let work = Work { workspace: lake.workspace.clone(), fold: tiny_fold, recheck: None };
+    let outcome = fold_all(gathered.collect(), work).await.unwrap();
+    let names = Arc::new(names);
     sealer.replace_events(&names, outcome.events).await.unwrap();
     drop(sealer);
     assert_eq!(lake.sessions().await[0].status, Status::Running);
