@@ -47,6 +47,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Borrow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -142,9 +143,11 @@ impl Journal {
     /// Returns once the batch is on disk (file and directory synced), or with the reason why it is not. Whoever stops
     /// waiting does not learn whether it was written. Waits while the queue to the writer (32 MiB) is full, holding
     /// the encoded batch: callers bound how many they are.
-    pub async fn append(&self, batch: &RedactedBatch) -> Result<Position, AppendError> {
+    pub async fn append(&self, batch: impl Borrow<RedactedBatch>) -> Result<Position, AppendError> {
         let mut frame = frame::unsealed();
-        batch.batch().encode(&mut frame);
+        batch.borrow().batch().encode(&mut frame);
+        // Nobody needs both while the disk is waited for.
+        drop(batch);
         self.append_frame(frame).await
     }
 

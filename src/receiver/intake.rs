@@ -180,7 +180,7 @@ impl Intake {
     async fn append(&self, batch: RedactedBatch, permit: Permit) -> Result<(), Refusal> {
         let journal = self.journal.clone();
         let appending = tokio::spawn(async move {
-            let appended = journal.append(&batch).await;
+            let appended = journal.append(batch).await;
             drop(permit);
             appended
         });
