@@ -4,11 +4,13 @@
 use anyhow::{Context, Result};
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::sink::lake::HEAVY_JOBS;
+
 /// One for appending, one for sealing; what is heavy goes to blocking threads of the same runtime.
 const WORKERS: usize = 2;
-/// Threads for blocking work at most: each that worked keeps a little memory. More than there are heavy jobs at a time
-/// (`sink::lake::heavy`), because those wait for reads that run on such threads, too.
-const BLOCKING: usize = 32;
+/// Threads for blocking work at most: each that worked keeps a little memory. More than there are heavy jobs at a time,
+/// because those wait for reads that run on such threads, too.
+const BLOCKING: usize = 2 * HEAVY_JOBS;
 /// How far below the receiver these threads stand. At 5 the scheduler gives each a third of what a thread of the
 /// receiver gets when both want the same core: enough that the lake goes on under overload.
 #[cfg(target_os = "linux")]

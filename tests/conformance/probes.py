@@ -31,8 +31,7 @@ def status_only(send):
 
 
 def bounded(send):
-    """The peak resident size grows by less than three times the largest body (64 MiB): the bytes, and, while their buffer
-    grows, the smaller one that they are copied from."""
+    """The peak resident size grows by less than twice the largest body (64 MiB): what is kept of it is there once."""
 
     def probe(server):
         server.peak_mib()

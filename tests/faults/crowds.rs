@@ -100,6 +100,8 @@ pub fn memory(context: &Context) -> Outcome {
     assert!(exited.is_none(), "the server is gone: {exited:?}");
     let peak = rss::peak_mib(pid);
     trial.note(format!("{} records acknowledged, peak RSS {peak} MiB, {}", ledger.count() * 1000, watch.stop()));
+    let retryable = ledger.refused().keys().all(|status| [429, 503].contains(status));
+    trial.promise(retryable, || format!("refusals that clients do not repeat: {:?}", ledger.refused()));
     trial.promise(peak <= 256, || format!("the resident size reached {peak} MiB"));
     trial.finish(&ledger, since)
 }

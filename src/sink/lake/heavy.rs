@@ -7,9 +7,13 @@ use std::sync::LazyLock;
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
-/// As many jobs as there are cores; four at least, since some of them wait for a store in between.
+/// As many jobs as there are cores; four at least, since some of them wait for a store in between; and never as many as
+/// the runtime has blocking threads, for those that wait would take the threads that they wait for.
 static FREE: LazyLock<Semaphore> =
-    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(4, |n| n.get().max(4))));
+    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(4, |n| n.get().clamp(4, MOST))));
+
+/// Heavy jobs at a time, however many cores there are.
+pub const MOST: usize = 16;
 
 /// Runs a job that decodes, folds or encodes. It may block on a store, but not on another such job.
 ///

@@ -48,6 +48,7 @@ mod weight;
 
 pub use blocks::{Block, Blocks};
 pub use error::LakeError;
+pub use heavy::MOST as HEAVY_JOBS;
 pub use layout::dump;
 pub use lease::{Fence, Lease, Leases};
 pub use marks::{Mark, Marks};
