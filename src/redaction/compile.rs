@@ -122,6 +122,8 @@ pub struct Compiled {
 pub enum Finder {
     Pattern(Pattern),
     Terms(AhoCorasick),
+    /// Names of those who issue tokens without a form of their own.
+    NamedTokens(AhoCorasick),
     Names(Vec<Glob>),
     Fields(Vec<Glob>),
     SecretNames,
@@ -131,6 +133,8 @@ pub enum Finder {
 /// A pattern and when it is tried.
 pub struct Pattern {
     pub regex: meta::Regex,
+    /// What `regex` was made of.
+    pub hir: Hir,
     /// The group to hide; 0: the whole match.
     pub group: usize,
     pub trigger: Trigger,
@@ -139,6 +143,8 @@ pub struct Pattern {
     pub window: usize,
     /// Keywords count only where a word starts.
     pub word_start: bool,
+    /// Keywords count only inside a word.
+    pub within_word: bool,
     pub near: Option<(Regex, usize)>,
 }
 
@@ -206,6 +212,10 @@ pub fn compile(spec: &RuleSpec, pack: &str) -> Result<Compiled, Box<CompileError
                 _ => return Err(fail("terms", None, Fault::Nothing)),
             }
         }
+        Find::NamedTokens { names } if names.is_empty() || names.len() > MAX_KEYWORDS => {
+            return Err(fail("keywords", None, Fault::Keywords));
+        }
+        Find::NamedTokens { names } => Finder::NamedTokens(automaton(names)),
         Find::Names(names) => Finder::Names(some(names)?),
         Find::Fields(places) => Finder::Fields(some(places)?),
         Find::SecretNames => Finder::SecretNames,
@@ -276,7 +286,17 @@ fn pattern(spec: &RegexSpec) -> Result<Pattern, PatternFault> {
     };
     let (trigger, before) = trigger(&hir, keywords, spec.before);
     let window = spec.window.unwrap_or(WINDOW);
-    Ok(Pattern { regex, group, trigger, before, window, word_start: spec.word_start, near })
+    Ok(Pattern {
+        regex,
+        hir,
+        group,
+        trigger,
+        before,
+        window,
+        word_start: spec.word_start,
+        within_word: spec.within_word,
+        near,
+    })
 }
 
 /// Reads a pattern and refuses what cannot be meant.

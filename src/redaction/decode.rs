@@ -259,12 +259,18 @@ impl Wrapping {
     }
 }
 
-fn engine(url: bool, padded: bool) -> GeneralPurpose {
+const fn engine_of(alphabet: &alphabet::Alphabet, padded: bool) -> GeneralPurpose {
     let config = GeneralPurposeConfig::new()
         .with_encode_padding(padded)
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
-    GeneralPurpose::new(if url { &alphabet::URL_SAFE } else { &alphabet::STANDARD }, config)
+    GeneralPurpose::new(alphabet, config)
+}
+
+fn engine(url: bool, padded: bool) -> &'static GeneralPurpose {
+    static PLAIN: [GeneralPurpose; 2] = [engine_of(&alphabet::STANDARD, false), engine_of(&alphabet::STANDARD, true)];
+    static URL: [GeneralPurpose; 2] = [engine_of(&alphabet::URL_SAFE, false), engine_of(&alphabet::URL_SAFE, true)];
+    &(if url { &URL } else { &PLAIN })[usize::from(padded)]
 }
 
 /// The shortest encoding worth a look: eight characters in base64.
@@ -297,8 +303,37 @@ pub fn wrapped(text: &str) -> Vec<Wrapped> {
     found
 }
 
+/// What a byte stands for in base64, of either alphabet; 64: it is no digit of base64.
+static SIX_BITS: [u8; 256] = {
+    let mut table = [64; 256];
+    let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut i = 0;
+    while i < digits.len() {
+        table[digits[i] as usize] = i as u8;
+        i += 1;
+    }
+    table[b'-' as usize] = 62;
+    table[b'_' as usize] = 63;
+    table
+};
+
 fn is_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+    SIX_BITS[usize::from(byte)] < 64
+}
+
+/// Whether the first nine bytes that a run encodes can begin a text: random bytes seldom are UTF-8, and words as base64
+/// are random bytes.
+fn begins_text(run: &[u8]) -> bool {
+    let mut first = [0u8; MIN_RUN / 4 * 3];
+    for (quad, bytes) in run[..MIN_RUN].chunks_exact(4).zip(first.chunks_exact_mut(3)) {
+        let bits = quad.iter().fold(0u32, |bits, digit| bits << 6 | u32::from(SIX_BITS[usize::from(*digit)]));
+        bytes.copy_from_slice(&bits.to_be_bytes()[1..]);
+    }
+    if !first.iter().all(|b| is_printable(*b) || *b >= 0x80) {
+        return false;
+    }
+    // The head may end inside a character.
+    std::str::from_utf8(&first).map_or_else(|error| error.error_len().is_none(), |_| true)
 }
 
 fn unwrap(text: &str, run: Range<usize>, padding: usize) -> Option<Wrapped> {
@@ -311,17 +346,11 @@ fn unwrap(text: &str, run: Range<usize>, padding: usize) -> Option<Wrapped> {
             return Some(Wrapped { span: run, text, wrapping: Wrapping::Hex { upper } });
         }
     }
-    let url = bytes.iter().any(|b| b"-_".contains(b));
-    // Random bytes are printable text once in ten thousand times of nine.
-    let head = &bytes[..bytes.len().min(MIN_RUN)];
-    let decoder = engine(url, padding > 0);
-    let mut first = [0u8; 9];
-    let length = decoder.decode_slice(head, &mut first).ok()?;
-    // The head may end inside a character.
-    if !first[..length].iter().all(|b| is_printable(*b) || *b >= 0x80) {
+    if !begins_text(bytes) {
         return None;
     }
-    let text = printable(decoder.decode(digits).ok()?)?;
+    let url = bytes.iter().any(|b| b"-_".contains(b));
+    let text = printable(engine(url, padding > 0).decode(digits).ok()?)?;
     Some(Wrapped { span: run.start..run.end + padding, text, wrapping: Wrapping::Base64 { url, padded: padding > 0 } })
 }
 

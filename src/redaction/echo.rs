@@ -3,7 +3,7 @@
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::finding::Finding;
-use super::{names, shape};
+use super::{names, shape, values};
 
 /// Secrets of one record that are looked for in the rest of it.
 const MAX_SECRETS: usize = 256;
@@ -34,6 +34,22 @@ impl Found {
         self.0.truncate(count);
     }
 
+    /// Takes in what another list has after its first entries.
+    pub fn extend<'f>(&mut self, others: impl Iterator<Item = (&'f str, &'f Finding)>) {
+        others.for_each(|(value, finding)| self.add(value, finding));
+    }
+
+    /// The values from position `from` on, with what stands for them.
+    pub fn after(&self, from: usize) -> impl Iterator<Item = (&str, &Finding)> {
+        self.0.iter().skip(from).map(|(value, finding)| (value.as_str(), finding))
+    }
+
+    /// Those whose exact value stands in `bytes`.
+    pub fn standing_in(self, bytes: &[u8]) -> Found {
+        let stands = |value: &str| memchr::memmem::find(bytes, value.as_bytes()).is_some();
+        Found(self.0.into_iter().filter(|(value, _)| stands(value)).collect())
+    }
+
     /// What finds them; `None`: there are none.
     pub fn echo(&self) -> Option<Echo> {
         if self.0.is_empty() {
@@ -52,7 +68,7 @@ fn worth_it(value: &str) -> bool {
     let digits = value.bytes().all(|b| b.is_ascii_digit());
     let least = if letters || digits { MIN_LENGTH + 2 } else { MIN_LENGTH };
     (least..=MAX_LENGTH).contains(&value.len())
-        && !names::placeholder(value)
+        && !values::placeholder(value)
         && names::classify(value).is_none()
         && !shape::is_mark(value)
 }

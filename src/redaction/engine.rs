@@ -8,14 +8,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
+use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::util::primitives::NonMaxUsize;
-use regex_automata::{Anchored, Input};
+use regex_automata::{Anchored, Input, meta};
 
-use super::compile::{Allow, Compiled, Finder, Pattern, Trigger, automaton};
+use super::compile::{Allow, Compiled, Finder, MAX_COMPILED_BYTES, Pattern, Trigger, automaton};
 use super::marks;
 use super::pairs;
 use super::rules::{Action, Glob};
 use super::shape;
+use super::tokens;
 
 /// A rule in force: compiled, with what the policy makes of its hits.
 #[derive(Clone)]
@@ -60,18 +62,49 @@ enum Target {
     Name,
 }
 
+/// Rules that are tried at the same places, and one automaton of all their patterns that tells where none matches.
+#[derive(Default)]
+struct Together {
+    rules: Vec<RuleIndex>,
+    /// `None`: all are tried everywhere.
+    any: Option<meta::Regex>,
+}
+
+impl Together {
+    fn compile(&mut self, rules: &[Rule]) {
+        let patterns: Vec<&regex_syntax::hir::Hir> = self
+            .rules
+            .iter()
+            .filter_map(|rule| match &rules[*rule as usize].compiled.finder {
+                Finder::Pattern(pattern) => Some(&pattern.hir),
+                _ => None,
+            })
+            .collect();
+        let config =
+            meta::Config::new().nfa_size_limit(Some(8 * MAX_COMPILED_BYTES)).which_captures(WhichCaptures::Implicit);
+        self.any = meta::Builder::new().configure(config.utf8_empty(false)).build_many_from_hir(&patterns).ok();
+    }
+
+    /// Whether any of the patterns may match at `at`.
+    fn any_at(&self, text: &str, at: usize) -> bool {
+        let input = Input::new(text).range(at..).anchored(Anchored::Yes);
+        self.any.as_ref().is_none_or(|any| any.is_match(input.clone()))
+    }
+}
+
 /// The rules of one policy, ready to run. Severer rules come first, then earlier ones.
 pub struct Engine {
     rules: Vec<Rule>,
     keywords: AhoCorasick,
     /// By keyword.
     targets: Vec<Vec<Target>>,
-    numbers: Vec<RuleIndex>,
-    coded: Vec<RuleIndex>,
+    numbers: Together,
+    coded: Together,
     everywhere: Vec<RuleIndex>,
     terms: Vec<RuleIndex>,
     names: Vec<RuleIndex>,
     fields: Vec<RuleIndex>,
+    tokens: Vec<RuleIndex>,
     secret_names: Option<RuleIndex>,
     secret_pairs: Option<RuleIndex>,
     allow: Arc<Allow>,
@@ -86,12 +119,13 @@ impl Engine {
         let mut engine = Engine {
             keywords: automaton(&[]),
             targets: Vec::new(),
-            numbers: Vec::new(),
-            coded: Vec::new(),
+            numbers: Together::default(),
+            coded: Together::default(),
             everywhere: Vec::new(),
             terms: Vec::new(),
             names: Vec::new(),
             fields: Vec::new(),
+            tokens: Vec::new(),
             secret_names: None,
             secret_pairs: None,
             allow,
@@ -103,6 +137,8 @@ impl Engine {
         for (i, rule) in (0..).zip(&rules) {
             engine.enlist(i, rule, &mut by_keyword);
         }
+        engine.numbers.compile(&rules);
+        engine.coded.compile(&rules);
         let (keywords, targets): (Vec<_>, Vec<_>) = by_keyword.into_iter().unzip();
         Engine { keywords: automaton(&keywords), targets, rules, ..engine }
     }
@@ -120,10 +156,11 @@ impl Engine {
                     by_keyword.entry(word.clone()).or_default().push(Target::Rule(i));
                 }
             }
-            Finder::Pattern(Pattern { trigger: Trigger::Number, .. }) => self.numbers.push(i),
-            Finder::Pattern(Pattern { trigger: Trigger::Coded, .. }) => self.coded.push(i),
+            Finder::Pattern(Pattern { trigger: Trigger::Number, .. }) => self.numbers.rules.push(i),
+            Finder::Pattern(Pattern { trigger: Trigger::Coded, .. }) => self.coded.rules.push(i),
             Finder::Pattern(Pattern { trigger: Trigger::Everywhere, .. }) => self.everywhere.push(i),
             Finder::Terms(_) => self.terms.push(i),
+            Finder::NamedTokens(_) => self.tokens.push(i),
             Finder::Fields(_) => self.fields.push(i),
             Finder::SecretNames => self.secret_names = Some(i),
             Finder::SecretPairs => {
@@ -192,7 +229,7 @@ impl Engine {
     pub fn scan(&self, text: &str, scope: Scope, place: &Place<'_>) -> Vec<Hit> {
         let mut search = Search { engine: self, text, place, hits: Vec::new(), matched: Vec::new() };
         search.keywords(scope);
-        if !self.numbers.is_empty() || !self.coded.is_empty() {
+        if !self.numbers.rules.is_empty() || !self.coded.rules.is_empty() {
             search.numbers();
         }
         for rule in &self.everywhere {
@@ -200,6 +237,9 @@ impl Engine {
         }
         for rule in &self.terms {
             search.terms(*rule);
+        }
+        for rule in &self.tokens {
+            search.tokens(*rule);
         }
         if !search.hits.is_empty() {
             // Fingerprints may look like what an own rule looks for.
@@ -234,6 +274,7 @@ impl Search<'_, '_> {
                 match target {
                     Target::Rule(i) => match self.pattern(*i) {
                         Some(pattern) if pattern.word_start && !starts_word(self.text.as_bytes(), found.start()) => {}
+                        Some(pattern) if pattern.within_word && !within_word(self.text.as_bytes(), &found.range()) => {}
                         Some(pattern) if pattern.before == 0 => self.at(*i, found.start()),
                         Some(pattern) => {
                             let end = found.start().saturating_add(pattern.window).min(self.text.len());
@@ -299,6 +340,7 @@ impl Search<'_, '_> {
             regex.is_match(&text[start..whole.start]) || regex.is_match(&text[whole.end..end])
         };
         if shape::could_be_random(&text[secret.clone()])
+            && !shape::inside_blob(text, &whole)
             && pattern.near.as_ref().is_none_or(beside)
             && self.engine.accepts(rule, text, &secret, self.place)
         {
@@ -360,21 +402,36 @@ impl Search<'_, '_> {
                 && text[start - 2..start].iter().all(u8::is_ascii_alphabetic)
                 && (start == 2 || !word(start - 3))
             {
-                for i in 0..self.engine.coded.len() {
-                    self.at(self.engine.coded[i], start - 2);
+                let engine = self.engine;
+                if engine.coded.any_at(self.text, start - 2) {
+                    engine.coded.rules.iter().for_each(|rule| self.at(*rule, start - 2));
                 }
             }
         }
     }
 
+    /// Tries the rules about numbers at a sign before a number, and at its first digit where that finds nothing.
     fn number(&mut self, signed: usize, start: usize) {
-        for i in 0..self.engine.numbers.len() {
-            let (rule, before) = (self.engine.numbers[i], self.hits.len());
-            if signed < start {
-                self.at(rule, signed);
+        let engine = self.engine;
+        let numbers = &engine.numbers;
+        let sign = signed < start && numbers.any_at(self.text, signed);
+        let digit = numbers.any_at(self.text, start);
+        for rule in numbers.rules.iter().filter(|_| sign || digit) {
+            let before = self.hits.len();
+            if sign {
+                self.at(*rule, signed);
             }
-            if self.hits.len() == before {
-                self.at(rule, start);
+            if digit && self.hits.len() == before {
+                self.at(*rule, start);
+            }
+        }
+    }
+
+    fn tokens(&mut self, rule: RuleIndex) {
+        let Finder::NamedTokens(names) = &self.engine.rules[rule as usize].compiled.finder else { return };
+        for span in tokens::named(self.text, names) {
+            if self.engine.accepts(rule, self.text.as_bytes(), &span, self.place) {
+                self.hits.push(Hit { span, rule });
             }
         }
     }
@@ -398,10 +455,16 @@ impl Search<'_, '_> {
 }
 
 /// Whether a word starts at `at`: after no letter, or with a capital after a small one.
-fn starts_word(text: &[u8], at: usize) -> bool {
+pub fn starts_word(text: &[u8], at: usize) -> bool {
     let before = at.checked_sub(1).map(|i| text[i]);
     let capital = text[at].is_ascii_uppercase() && text.get(at + 1).is_some_and(u8::is_ascii_lowercase);
     before.is_none_or(|b| !b.is_ascii_alphabetic() || (capital && b.is_ascii_lowercase()))
+}
+
+/// Whether a word goes on before and after `span`.
+fn within_word(text: &[u8], span: &Range<usize>) -> bool {
+    let part = |b: &u8| b.is_ascii_alphanumeric() || b"_+-".contains(b);
+    span.start > 0 && part(&text[span.start - 1]) && text.get(span.end).is_some_and(part)
 }
 
 /// The next match and what is to be hidden of it.
@@ -410,8 +473,17 @@ fn find(pattern: &Pattern, input: &Input<'_>) -> Option<(Range<usize>, Range<usi
         let whole = pattern.regex.search(input)?.range();
         return Some((whole.clone(), whole));
     }
-    let mut slots: Vec<Option<NonMaxUsize>> = vec![None; 2 * (pattern.group + 1)];
-    pattern.regex.search_slots(input, &mut slots)?;
+    /// Groups whose places need no memory of their own.
+    const FEW: usize = 4;
+    let (mut few, mut many) = ([None::<NonMaxUsize>; 2 * FEW], Vec::new());
+    let slots = match 2 * (pattern.group + 1) {
+        wanted if wanted <= few.len() => &mut few[..wanted],
+        wanted => {
+            many.resize(wanted, None);
+            &mut many[..]
+        }
+    };
+    pattern.regex.search_slots(input, slots)?;
     let span = |group: usize| Some(slots[2 * group]?.get()..slots[2 * group + 1]?.get());
     let whole = span(0)?;
     Some((whole.clone(), span(pattern.group).unwrap_or(whole)))

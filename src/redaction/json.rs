@@ -7,6 +7,7 @@ use std::ops::Range;
 use super::decode::{self, Decoded};
 use super::engine::Place;
 use super::finding::Finding;
+use super::ids;
 use super::marks::UNSCANNED;
 use super::texts::Texts;
 
@@ -70,7 +71,8 @@ impl Walker<'_, '_, '_> {
                 b'{' | b'[' => self.open(byte)?,
                 b'}' | b']' => self.close(byte)?,
                 b'"' => self.string()?,
-                b',' => self.at += 1,
+                // A list without brackets is text.
+                b',' if self.stack.len() > 1 => self.at += 1,
                 _ => self.scalar()?,
             }
         }
@@ -156,9 +158,8 @@ impl Walker<'_, '_, '_> {
 
     /// A number that means something (a card's, a PIN under its name) becomes a string.
     fn number(&mut self, digits: &str) -> Result<(), NotJson> {
-        /// Shorter ones are counts.
-        const SHORTEST: usize = 7;
-        if digits.len() < SHORTEST || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        let whole = digits.bytes().all(|b| b.is_ascii_digit());
+        if !whole || !ids::is_telling(self.frame()?.key.as_deref(), digits) {
             return Ok(());
         }
         let (key, path) = (self.frame()?.key.clone(), self.path());
@@ -204,6 +205,7 @@ impl Walker<'_, '_, '_> {
         };
         if let Some(key) = context
             && found.is_empty()
+            && !key.is_empty()
         {
             found = self.texts.beside(key, value, &place);
         }

@@ -17,6 +17,7 @@
 //! For the admin's side: [`rules::PolicySetSpec`] is what files are read into, [`PolicySet::compile`] says what is wrong
 //! with it as data ([`CompileError`]), [`Redactor::new`] puts it in force, [`Redactor::explain`] tells spans.
 
+mod clean;
 mod compile;
 mod current;
 mod decode;
@@ -38,6 +39,8 @@ pub mod rules;
 mod shape;
 mod subject;
 mod texts;
+mod tokens;
+mod values;
 
 use std::sync::Arc;
 
@@ -61,7 +64,7 @@ pub use texts::Hit;
 use texts::{Tally, Texts};
 
 /// Part of the policy's hash: rises when the same rules come to mean something else.
-const POLICY_FORMAT: &str = "3";
+const POLICY_FORMAT: &str = "4";
 
 /// A batch that has passed the redactor. Nothing else can make one, and the journal takes nothing else.
 #[derive(Clone, Debug)]

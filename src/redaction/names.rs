@@ -1,8 +1,6 @@
 //! What a name says about the value beside it: `DB_PASSWORD`, `clientSecret`, `x-api-key` name secrets; `input_tokens`,
 //! `token.type`, `secret_name` and `cache_key` do not.
 
-use super::shape;
-
 /// How surely a name stands before a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Certainty {
@@ -189,17 +187,22 @@ const TAILS: &[&str] = &[
 
 /// What `name` promises about its value. Words are parted at anything but letters and digits and at a change of case.
 pub fn classify(name: &str) -> Option<Certainty> {
-    let words = words(name);
-    let mut rest = words.as_slice();
-    while let [head @ .., last] = rest {
-        if head.is_empty() || !TAILS.contains(&last.as_str()) {
-            break;
+    let words = Words::of(name);
+    let mut end = words.bytes.len();
+    let mut last = words.before(&mut end)?;
+    loop {
+        let before = words.before(&mut end);
+        match before {
+            Some(before) if TAILS.contains(&last) => last = before,
+            before => return judge(last, before),
         }
-        rest = head;
     }
-    let (last, head) = rest.split_last()?;
-    let before = head.last().map(String::as_str);
-    judge(last, before)
+}
+
+/// Whether the last word of `name` is one of `words`.
+pub fn ends_with(name: &str, words: &[&str]) -> bool {
+    let parts = Words::of(name);
+    parts.before(&mut parts.bytes.len()).is_some_and(|last| words.contains(&last))
 }
 
 fn judge(last: &str, before: Option<&str>) -> Option<Certainty> {
@@ -230,30 +233,37 @@ fn judge(last: &str, before: Option<&str>) -> Option<Certainty> {
     WEAK.contains(&last).then_some(Certainty::Weak)
 }
 
-/// The lower-case words of a name, without numbers at their ends.
-fn words(name: &str) -> Vec<String> {
-    let bytes = name.as_bytes();
-    let bytes = &bytes[bytes.len().saturating_sub(MAX_NAME)..];
-    let mut words: Vec<String> = Vec::new();
-    let mut open = false;
-    for (i, byte) in bytes.iter().enumerate() {
-        if !byte.is_ascii_alphanumeric() {
-            open = false;
-            continue;
-        }
-        if !open || starts_word(bytes, i) {
-            words.push(String::new());
-        }
-        open = true;
-        if let Some(word) = words.last_mut() {
-            word.push(byte.to_ascii_lowercase() as char);
+/// A name's words, read from its end without a copy of each.
+struct Words<'n> {
+    bytes: &'n [u8],
+    lower: [u8; MAX_NAME],
+}
+
+impl Words<'_> {
+    fn of(name: &str) -> Words<'_> {
+        let bytes = name.as_bytes();
+        let bytes = &bytes[bytes.len().saturating_sub(MAX_NAME)..];
+        let mut lower = [0; MAX_NAME];
+        lower.iter_mut().zip(bytes).for_each(|(lower, byte)| *lower = byte.to_ascii_lowercase());
+        Words { bytes, lower }
+    }
+
+    /// The last word that ends at or before `end`, in lower case and without a number at its end; `end` becomes its start.
+    fn before(&self, end: &mut usize) -> Option<&str> {
+        loop {
+            let last = self.bytes[..*end].iter().rposition(u8::is_ascii_alphanumeric)?;
+            let mut start = last;
+            while start > 0 && self.bytes[start - 1].is_ascii_alphanumeric() && !starts_word(self.bytes, start) {
+                start -= 1;
+            }
+            *end = start;
+            let word = std::str::from_utf8(&self.lower[start..=last]).unwrap_or_default();
+            let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
+            if !word.is_empty() {
+                return Some(word);
+            }
         }
     }
-    for word in &mut words {
-        word.truncate(word.trim_end_matches(|c: char| c.is_ascii_digit()).len());
-    }
-    words.retain(|word| !word.is_empty());
-    words
 }
 
 /// Whether the change of case at `i` starts a word: `apiKey`, and the `K` of `APIKey`.
@@ -264,229 +274,6 @@ fn starts_word(bytes: &[u8], i: usize) -> bool {
     let after_lower = bytes[i - 1].is_ascii_lowercase();
     let before_lower = bytes.get(i + 1).is_some_and(u8::is_ascii_lowercase);
     after_lower || (before_lower && bytes[i - 1].is_ascii_uppercase())
-}
-
-/// Whether a value that stands under a secret's name is worth hiding: not a placeholder, long enough, and under a weak
-/// name also shaped like a secret.
-pub fn hides(certainty: Certainty, name: &str, value: &str) -> bool {
-    let value = value.trim();
-    if value.len() < 4 || placeholder(value) || path(value) || directory(name, value) {
-        return false;
-    }
-    match certainty {
-        Certainty::Strong => true,
-        Certainty::Weak => secretive(value),
-        Certainty::Guess => value.len() <= 256 && shape::service_token(value.as_bytes()),
-    }
-}
-
-/// Shaped like a token: no spaces, and a digit or more letters than a word has.
-pub fn secretive(value: &str) -> bool {
-    let spaced = value.bytes().any(|b| b.is_ascii_whitespace());
-    let digit = value.bytes().any(|b| b.is_ascii_digit());
-    let letter = value.bytes().any(|b| b.is_ascii_alphabetic());
-    value.len() >= 8
-        && !spaced
-        && !versioned(value)
-        && ((digit && letter) || value.len() >= if letter { 20 } else { 12 })
-}
-
-/// `jjwt-jackson-0.11.2`: a package and its version.
-fn versioned(value: &str) -> bool {
-    let version = value.rsplit('-').next().unwrap_or_default();
-    let numbers =
-        version.split('.').filter(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())).count();
-    version.len() < value.len() && numbers >= 2 && numbers == version.split('.').count()
-}
-
-/// `PWD=/home/me` is the working directory.
-fn directory(name: &str, value: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let is_pwd = name == "pwd" || name == "oldpwd";
-    is_pwd && (value.starts_with(['/', '~', '.']) || value.get(1..2) == Some(":"))
-}
-
-const NOTHINGS: &[&str] = &[
-    "null",
-    "none",
-    "nil",
-    "true",
-    "false",
-    "undefined",
-    "string",
-    "str",
-    "int",
-    "bool",
-    "boolean",
-    "bytes",
-    "any",
-    "object",
-    "optional",
-    "required",
-    "empty",
-    "redacted",
-    "hidden",
-    "masked",
-    "unset",
-    "changeme",
-    "todo",
-    "tbd",
-    "number",
-    "text",
-    "void",
-    "self",
-    "this",
-    "yes",
-    "enabled",
-    "disabled",
-    "basic",
-    "bearer",
-    "oauth",
-    "default",
-    "<redacted>",
-    "...",
-];
-
-/// Whether `value` stands for a value: a variable, a type, a mark that hides one already.
-pub fn placeholder(value: &str) -> bool {
-    let lower = value.to_ascii_lowercase();
-    let starts = ["${", "$(", "{{", "%(", "%{", "###", "&lt;"].iter().any(|start| value.starts_with(start));
-    let your = lower.starts_with("your_") || lower.starts_with("your-");
-    let named = enclosed(value, '<', '>') || enclosed(value, '{', '}') || enclosed(value, '%', '%');
-    starts
-        || your
-        || named
-        || empty_words(&lower)
-        || shape::sequence(value.as_bytes())
-        || monotonous(value)
-        || shape::is_mark(value)
-        || variable(value)
-        || dummy(value)
-        || NOTHINGS.contains(&lower.as_str())
-}
-
-/// Words that stand where a value should: `apikeyvaluehere`, `test1`, `your-secret`, `changeme`.
-fn empty_words(lower: &str) -> bool {
-    const WORDS: &[&str] = &[
-        "placeholder",
-        "changeme",
-        "example",
-        "password",
-        "redacted",
-        "invalid",
-        "unknown",
-        "default",
-        "secret",
-        "sample",
-        "insert",
-        "passwd",
-        "token",
-        "dummy",
-        "value",
-        "valid",
-        "empty",
-        "apikey",
-        "change",
-        "enter",
-        "here",
-        "fake",
-        "mock",
-        "pass",
-        "test",
-        "your",
-        "some",
-        "this",
-        "that",
-        "auth",
-        "foo",
-        "bar",
-        "baz",
-        "api",
-        "key",
-        "new",
-        "old",
-        "the",
-        "my",
-        "is",
-        "me",
-        "a",
-    ];
-    /// One of these says so; the others alone are passwords that people choose.
-    const TELLING: &[&str] = &[
-        "placeholder",
-        "changeme",
-        "example",
-        "redacted",
-        "dummy",
-        "sample",
-        "insert",
-        "value",
-        "here",
-        "fake",
-        "mock",
-        "test",
-        "your",
-        "foo",
-    ];
-    let mut rest = lower.trim_end_matches(|c: char| c.is_ascii_digit());
-    if rest.len() + 2 < lower.len() || rest.len() > 64 || !TELLING.iter().any(|word| rest.contains(word)) {
-        return false;
-    }
-    while !rest.is_empty() {
-        match WORDS.iter().find_map(|word| rest.strip_prefix(word)) {
-            Some(after) => rest = after.trim_start_matches(['-', '_', ' ', '.']),
-            None => return false,
-        }
-    }
-    true
-}
-
-/// Long, and hardly more than one character: `00000000000000000aa`.
-fn monotonous(value: &str) -> bool {
-    value.len() >= 12 && super::rules::validators::entropy(value.as_bytes()) < 1.5
-}
-
-/// One character over and over: `********`, `xxxx-xxxx`, `00000000-0000`; or a number in hexadecimal: `-0x7`.
-fn dummy(value: &str) -> bool {
-    let mut kinds: Vec<u8> = value.bytes().filter(|b| !b"-_ ".contains(b)).map(|b| b.to_ascii_lowercase()).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    kinds.len() <= 1
-        || shape::masked(value.as_bytes())
-        || value.trim_start_matches('-').starts_with("0x") && value.len() < 12
-}
-
-/// A name between two marks.
-fn enclosed(value: &str, open: char, close: char) -> bool {
-    let inner = value.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
-    inner.is_some_and(|name| {
-        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-. /#".contains(&b))
-    })
-}
-
-/// Where a secret is kept, instead of it: `/run/secrets/db.txt`, `certs/key.pem`.
-fn path(value: &str) -> bool {
-    const FILES: &[&str] = &[
-        "pem", "key", "txt", "json", "yaml", "yml", "sh", "crt", "cer", "p12", "jks", "env", "conf", "cfg", "ini",
-        "py", "rs", "js", "ts", "go", "toml", "md",
-    ];
-    let plain = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-./~".contains(&b));
-    let file = value.rsplit_once('.').is_some_and(|(_, end)| FILES.contains(&end));
-    let rooted = ["/", "./", "../", "~/"].iter().any(|root| value.starts_with(root));
-    let short = value.split('/').all(|part| part.len() < 24);
-    let slashes = value.bytes().filter(|b| *b == b'/').count();
-    let worded = slashes > 0 && value.bytes().all(|b| b.is_ascii_lowercase() || b"_-/#".contains(&b)) && short;
-    (plain && (file || (rooted && short && slashes >= 2))) || worded
-}
-
-/// `$NAME`, `%NAME%`, `$env:NAME`.
-fn variable(value: &str) -> bool {
-    let name =
-        |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_uppercase() || b"_0123456789".contains(&b));
-    let dollar = value.strip_prefix("$env:").or_else(|| value.strip_prefix('$'));
-    let prefixed = |rest: &str| rest.split(['/', '.', ':']).next().is_some_and(|head| head.len() >= 3 && name(head));
-    dollar.is_some_and(|rest| name(rest) || prefixed(rest) || rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
-        || value.strip_prefix('%').and_then(|rest| rest.strip_suffix('%')).is_some_and(name)
 }
 
 #[cfg(test)]
@@ -555,24 +342,5 @@ mod tests {
         ] {
             assert_eq!(classify(name), None, "{name}");
         }
-    }
-
-    #[test]
-    fn placeholders_hide_nothing() {
-        for value in
-            ["null", "${DB_PASSWORD}", "$TOKEN", "***", "[REDACTED:jwt]", "<REDACTED>", "xxxxxxxx", "{{ token }}"]
-        {
-            assert!(!hides(Certainty::Strong, "password", value), "{value}");
-        }
-        for value in ["/run/secrets/db.txt", "certs/key.pem", "00000000-0000", "%Password%", "xxxxxxxxxx1"] {
-            assert!(!hides(Certainty::Strong, "password", value), "{value}");
-        }
-        for value in ["/aB3dEfGh1JkLmNoPqRsTuVwXyZ0123456789abcd", "{x,y}!!", "pa$$word"] {
-            assert!(hides(Certainty::Strong, "password", value), "{value}");
-        }
-        assert!(hides(Certainty::Strong, "password", "hunter"));
-        assert!(!hides(Certainty::Strong, "PWD", "/home/me/project"));
-        assert!(!hides(Certainty::Weak, "token", "identifier"));
-        assert!(hides(Certainty::Weak, "token", "a1b2c3d4e5"));
     }
 }

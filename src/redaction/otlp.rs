@@ -8,7 +8,9 @@
 //! Messages that redaction does not touch are not copied: a parent is rewritten from its first changed child on.
 
 use super::RecordIdentity;
+use super::echo::Found;
 use super::engine::Place as Where;
+use super::ids;
 use super::marks::UNSCANNED;
 use super::policy::PolicySet;
 use super::subject;
@@ -17,6 +19,9 @@ use crate::model::otlp::check::{self, MAX_DEPTH};
 use crate::model::otlp::schema::{self, Field, FieldKind, Message, Presence};
 use crate::model::otlp::wire::{Entry, Value, WireError, entries, put_bytes};
 use crate::model::{RecordHits, Workspace};
+
+/// `AnyValue.string_value`.
+const STRING_VALUE: u32 = 1;
 
 /// A request after the walk.
 pub struct Walked {
@@ -32,7 +37,8 @@ pub struct Walked {
     pub dropped: u32,
 }
 
-/// Redacts a request of type `message`.
+/// Redacts a request of type `message`. A secret that one of its records showed may stand in what encloses the record, which
+/// was read before: then the request is read once more.
 pub fn redact(
     message: &'static Message,
     request: &[u8],
@@ -40,8 +46,26 @@ pub fn redact(
     workspace: &Workspace,
     identity: RecordIdentity<'_>,
 ) -> Result<Walked, WireError> {
+    let (walked, found) = walk(message, request, policies, workspace, identity, Found::default())?;
+    let kept = walked.request.as_deref().unwrap_or(request);
+    match found.standing_in(kept) {
+        found if found.len() > 0 => Ok(walk(message, request, policies, workspace, identity, found)?.0),
+        _ => Ok(walked),
+    }
+}
+
+/// One reading; `known` secrets are hidden in what encloses records. Returns the secrets of the records as well.
+fn walk(
+    message: &'static Message,
+    request: &[u8],
+    policies: &PolicySet,
+    workspace: &Workspace,
+    identity: RecordIdentity<'_>,
+    known: Found,
+) -> Result<(Walked, Found), WireError> {
     let mut walk = Walk {
-        texts: Texts::new(policies.base(), policies.keys()),
+        texts: Texts::knowing(policies.base(), policies.keys(), known),
+        found: Found::default(),
         policies,
         workspace,
         identity,
@@ -55,7 +79,7 @@ pub fn redact(
     let request = walk.enclosing(message, request, Place::default())?;
     let pending = std::mem::take(&mut walk.pending);
     walk.total.merge(&pending);
-    Ok(Walked {
+    let walked = Walked {
         request,
         records: walk.records,
         rejected: walk.rejected,
@@ -63,7 +87,8 @@ pub fn redact(
         total: walk.total,
         reported: walk.texts.take_reported(),
         dropped: walk.dropped,
-    })
+    };
+    Ok((walked, walk.found))
 }
 
 /// What encloses a record, unredacted.
@@ -81,10 +106,14 @@ enum Change {
     Keep,
     Drop,
     Replace(Vec<u8>),
+    /// A number became text: another field of the `AnyValue`.
+    Text(String),
 }
 
 struct Walk<'w> {
     texts: Texts<'w>,
+    /// Secrets of records.
+    found: Found,
     policies: &'w PolicySet,
     workspace: &'w Workspace,
     dropped: u32,
@@ -108,6 +137,7 @@ impl Walk<'_> {
         let fields: Vec<Entry<'a>> = entries(bytes).collect::<Result<_, _>>()?;
         let found_outside = self.texts.found();
         let mut changes = Vec::with_capacity(fields.len());
+        self.texts.start_echo();
         for entry in &fields {
             let change = match message.field(entry.number) {
                 Some(field) if bears_records(field) => Change::Keep,
@@ -120,6 +150,7 @@ impl Walk<'_> {
             };
             changes.push(change);
         }
+        self.texts.end_echo();
         // What a rule says of events does not reach what they share.
         self.texts.take_drop();
         let shared = self.texts.take();
@@ -175,6 +206,7 @@ impl Walk<'_> {
             self.texts.end_echo();
             new = echoed?.or(new);
         }
+        self.found.extend(self.texts.found_after(found_outside));
         self.texts.forget(found_outside);
         let own = self.texts.take();
         if self.texts.take_drop() {
@@ -246,9 +278,30 @@ impl Walk<'_> {
             FieldKind::Bytes => self.bytes(entry.bytes()?, place),
             FieldKind::Id(length) => entry.id(length).map(|_| None)?,
             FieldKind::Message(message) => self.message(message, entry.bytes()?, place, depth)?,
-            _ => check::numbers(field, entry, &mut |_| ()).map(|()| None)?,
+            _ => {
+                let mut number = None;
+                check::numbers(field, entry, &mut |bits| number = Some(bits))?;
+                // Of numbers, only an `AnyValue`'s stand under a key.
+                let digits = number.filter(|_| field.presence == Presence::Explicit && place.key.is_some());
+                let text = digits.and_then(|bits| self.number(field.kind, bits, place));
+                return Ok(text.map_or(Change::Keep, Change::Text));
+            }
         };
         Ok(new.map_or(Change::Keep, Change::Replace))
+    }
+
+    /// A number that means something (a card's, a PIN under its name) becomes text.
+    fn number(&mut self, kind: FieldKind, bits: u64, place: &Where<'_>) -> Option<String> {
+        let digits = match kind {
+            FieldKind::Int64 => bits.cast_signed().to_string(),
+            FieldKind::Double => f64::from_bits(bits).to_string(),
+            _ => return None,
+        };
+        if ids::is_telling(place.key, digits.trim_start_matches('-')) {
+            self.texts.string(&digits, place)
+        } else {
+            None
+        }
     }
 
     /// Bytes that are text are redacted as text; others are kept only if, read as text, nothing in them hits.
@@ -297,8 +350,10 @@ impl<'a> Output<'a> {
             (Change::Keep, Some(out)) => out.extend_from_slice(&self.bytes[entry.range.clone()]),
             (change, out) => {
                 let out = out.get_or_insert_with(|| self.bytes[..entry.range.start].to_vec());
-                if let Change::Replace(new) = change {
-                    put_bytes(out, entry.number, &new);
+                match change {
+                    Change::Replace(new) => put_bytes(out, entry.number, &new),
+                    Change::Text(new) => put_bytes(out, STRING_VALUE, new.as_bytes()),
+                    Change::Keep | Change::Drop => {}
                 }
             }
         }

@@ -183,7 +183,7 @@ fn next_stretch(text: &str, pieces: &[&str], from: usize) -> Option<Range<usize>
             continue;
         }
         let line = text[..seam].rfind('\n').map_or(0, |n| n + 1).max(seam.saturating_sub(BEFORE)).max(from.min(seam));
-        return Some(text.ceil_char_boundary(line)..further(text, end));
+        return Some(text.ceil_char_boundary(line)..further(text, pieces, end, known));
     }
 }
 
@@ -193,10 +193,10 @@ fn run_end(text: &str, start: usize) -> usize {
     text[start..most].find(char::is_whitespace).map_or(most, |n| start + n)
 }
 
-/// Goes on over line ends as long as each is followed by a run.
-fn further(text: &str, mut end: usize) -> usize {
+/// Goes on over line ends as long as each is followed by a run. Where pieces are known, a line end inside a piece is one.
+fn further(text: &str, pieces: &[&str], mut end: usize, known: bool) -> usize {
     for _ in 1..MOST_SEAMS {
-        if !text[end..].starts_with('\n') {
+        if !text[end..].starts_with('\n') || (known && !is_between(text, pieces, end)) {
             break;
         }
         match run_end(text, end + 1) {

@@ -107,3 +107,12 @@ fn texts_that_stood_whole_in_a_fact_are_left_alone() {
     assert!(hid && content.starts_with("[REDACTED:"), "facts of another policy are scanned: {content}");
     assert!(!rechecked(&redactor, &[fact(1, &content, "another policy")], "").0, "twice changes nothing");
 }
+
+/// A line end inside a piece is one: what stands after it is no part of a secret that was split before.
+#[test]
+fn what_stands_after_a_line_end_of_a_piece_is_kept() {
+    let redactor = redactor();
+    let facts = arrived(&redactor, &["the key is ghp_Zq7Lw3Xk9", "Vb2Nc5Rt8Yp1Ms4Hd6Jf0Ga3Qe7\nDone"]);
+    let (hid, text) = rechecked(&redactor, &facts, "\n");
+    assert!(hid && text.ends_with("\nDone") && !text.contains("Vb2Nc5"), "{text}");
+}

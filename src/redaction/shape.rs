@@ -11,7 +11,32 @@ pub fn masked(value: &[u8]) -> bool {
 pub fn could_be_random(value: &[u8]) -> bool {
     /// Bits a character: sixteen different ones in turn have four.
     const LEAST: f64 = 2.4;
-    !masked(value) && (value.len() < 20 || super::rules::validators::entropy(value) >= LEAST)
+    !masked(value)
+        && (value.len() < 20 || super::rules::validators::entropy(value) >= LEAST)
+        && (value.len() < 20 || !(repetitive(value) || made_up(value)))
+}
+
+/// The same few characters in turn, in a value as long as tokens are: `EXAMPLEEXAMPLEEXAMPLE`, `55555557777777`.
+fn repetitive(value: &[u8]) -> bool {
+    const LONGEST_PERIOD: usize = 10;
+    let again = |period: usize| (period..value.len()).filter(|i| value[*i] == value[*i - period]).count();
+    value.len() >= 24 && (1..=LONGEST_PERIOD).any(|period| again(period) * 2 >= value.len())
+}
+
+/// What people write where a token should stand.
+fn made_up(value: &[u8]) -> bool {
+    value.windows(6).any(|six| six.eq_ignore_ascii_case(b"abc123"))
+}
+
+/// Whether a match is a stretch of base64 that goes on before and after it: letters that look like a token by chance, in
+/// an image or an archive. Only its `+` tells base64 from a path.
+pub fn inside_blob(text: &[u8], span: &std::ops::Range<usize>) -> bool {
+    const NEAR: usize = 96;
+    const LEAST: usize = 16;
+    let base64 = |b: &&u8| b.is_ascii_alphanumeric() || b"+/".contains(b);
+    let before: Vec<u8> = text[..span.start].iter().rev().take(NEAR).take_while(base64).copied().collect();
+    let after: Vec<u8> = text[span.end..].iter().take(NEAR).take_while(base64).copied().collect();
+    before.len() >= LEAST && after.len() >= LEAST && (before.contains(&b'+') || after.contains(&b'+'))
 }
 
 /// A key block with more in it than its first and last line.
@@ -76,10 +101,14 @@ pub fn long_run(value: &[u8]) -> bool {
 /// Jumbled as no word, path, version or slug is: in its longest run of letters and digits both kinds change often, or it is
 /// a UUID.
 pub fn service_token(value: &[u8]) -> bool {
+    // Most values are paths and names: of two digits, or a word longer than words are, one has to be there.
+    let all_digits = value.iter().filter(|b| b.is_ascii_digit()).count();
+    if all_digits < 2 && !value.split(|b| !b.is_ascii_alphabetic()).any(|run| run.len() >= 20) {
+        return false;
+    }
     let runs = || value.split(|b| !b.is_ascii_alphanumeric());
     let longest = runs().max_by_key(|run| run.len()).unwrap_or_default();
     let digits = longest.iter().filter(|b| b.is_ascii_digit()).count();
-    let all_digits = value.iter().filter(|b| b.is_ascii_digit()).count();
     let hex = |run: &[u8]| run.iter().all(u8::is_ascii_hexdigit);
     let uuid = value.len() >= 36 && runs().filter(|run| hex(run) && [4, 8, 12].contains(&run.len())).count() >= 5;
     // Groups of a licence key: `I1WPQLUQ-NCNHEI13-1MF4HJZQ`.
@@ -87,9 +116,12 @@ pub fn service_token(value: &[u8]) -> bool {
     let licence = all_digits >= 4 && runs().filter(|run| group(run)).count() >= 3;
     let jumble = longest.len() >= 14 && digits >= 2 && digits < longest.len() && kinds_change(longest);
     let letters = longest.len() >= 20 && longest.iter().all(u8::is_ascii_alphabetic);
-    let capitals = letters && case_changes(longest) * 5 >= longest.len() * 2;
+    // Words written together have no two capitals in a row.
+    let capitals = letters
+        && case_changes(longest) * 5 >= longest.len() * 2
+        && longest.windows(2).any(|pair| pair.iter().all(u8::is_ascii_uppercase));
     let path = value.contains(&b'.') && longest.len() * 2 < value.len();
-    !masked(value) && !path && (uuid || licence || jumble || capitals)
+    !path && (uuid || licence || jumble || capitals) && !masked(value)
 }
 
 /// Whether letters and digits alternate: more than in `abcdefghijklmn2024`.
@@ -131,14 +163,41 @@ pub fn user_password(value: &[u8]) -> bool {
     !template(user) && chosen(password) && user != password
 }
 
-/// Base64 in groups of four.
+/// Base64 in groups of four, as the last word of the value.
 pub fn base64_text(value: &[u8]) -> bool {
-    value.len().is_multiple_of(4)
+    let base64 = |b: &u8| b.is_ascii_alphanumeric() || b"+/=".contains(b);
+    let last = value.split(|b| !base64(b)).rfind(|run| !run.is_empty());
+    last.is_some_and(|run| run.len().is_multiple_of(4))
 }
 
-/// Characters that follow each other, as keyboards and alphabets have them: `1234567890`, `012345abcdef`.
+/// Characters that follow each other, up or down, one by one or two in turn, as people count and say the alphabet:
+/// `1234567890`, `012345abcdef`, `a1b2c3d4e5f6`.
 pub fn sequence(value: &[u8]) -> bool {
-    let steps = value.windows(2).filter(|pair| pair[1] == pair[0].wrapping_add(1)).count();
+    let value: Vec<u8> = value.iter().filter(|b| !b"-_. ".contains(b)).copied().collect();
     let long = value.len() >= 16 || (value.len() >= 8 && value.iter().all(u8::is_ascii_digit));
-    long && (steps + 2) * 5 >= value.len() * 4
+    let follows = |a: u8, b: u8| b == a.wrapping_add(1) || a == b.wrapping_add(1);
+    let steps = |apart: usize| (apart..value.len()).filter(|i| follows(value[i - apart], value[*i])).count();
+    long && ((steps(1) + 2) * 5 >= value.len() * 4 || (steps(2) + 4) * 5 >= value.len() * 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_repeats_or_counts_is_not_random() {
+        for value in ["GR1348941123123123123123123123", "sgp_5555555dAAAAA7777777CcccCFaaaaaaaaaaaaaa"] {
+            assert!(!could_be_random(value.as_bytes()), "{value}");
+        }
+        for value in ["ghp_Zq7Lw3Xk9Vb2Nc5Rt8Yp1Ms4Hd6Jf0Ga3Qe7", "3f9a1c0d7e5b2846f1e0d3c2b5a49786"] {
+            assert!(could_be_random(value.as_bytes()), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_token_in_the_middle_of_base64_is_none() {
+        let text = b"6wqX6fNUXA/rYqRvfQ+EZAKGqQRiRyqAFRQshGPWOIAwNWGORfKHSBnVNFtVmWYoW6PH23";
+        assert!(inside_blob(text, &(19..40)));
+        assert!(!inside_blob(b"https://api/v1/EZAKGqQRiRyqAFRQshGP/more/of/the/path", &(15..35)));
+    }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Explained;
+use super::clean::Clean;
 use super::decode;
 use super::echo::{Echo, Found};
 use super::engine::{Engine, Place, RuleIndex, Scope};
@@ -11,7 +12,7 @@ use super::finding::{Finding, apply, origin, settle};
 use super::marks::{Keys, UNSCANNED, UNSCANNED_RULE};
 use super::policy::Policy;
 use super::rules::Action;
-use super::{ids, json, names};
+use super::{ids, json, names, values};
 
 /// Longer strings are not scanned, so not kept. Four times the largest message that receivers take by default.
 const MAX_TEXT: usize = 16 * 1024 * 1024;
@@ -82,6 +83,7 @@ pub struct Texts<'p> {
     tally: Tally,
     /// What would have been hidden, by rules that only report.
     reported: Tally,
+    clean: Clean,
     /// Secrets of the record at hand.
     found: Found,
     /// While set, what was found before is looked for too.
@@ -99,6 +101,7 @@ impl<'p> Texts<'p> {
             keys,
             tally: Tally::default(),
             reported: Tally::default(),
+            clean: Clean::default(),
             found: Found::default(),
             echo: None,
             drop_event: false,
@@ -106,8 +109,21 @@ impl<'p> Texts<'p> {
         }
     }
 
+    /// As [`Texts::new`], with secrets that are known already.
+    pub fn knowing(policy: &'p Policy, keys: &'p Keys, found: Found) -> Texts<'p> {
+        Texts { found, ..Texts::new(policy, keys) }
+    }
+
+    /// The secrets that were found after the first `count`, with what stands for them.
+    pub fn found_after(&self, count: usize) -> impl Iterator<Item = (&str, &Finding)> {
+        self.found.after(count)
+    }
+
     /// The policy for what comes next.
     pub fn set_policy(&mut self, policy: &'p Policy) {
+        if !std::ptr::eq(self.policy, policy) {
+            self.clean.forget();
+        }
         self.policy = policy;
     }
 
@@ -172,6 +188,9 @@ impl<'p> Texts<'p> {
 
     /// As [`Texts::string`]; `tell` hears of every finding, in stretches of the given text.
     pub fn redact(&mut self, text: &str, place: &Place<'_>, tell: &mut dyn FnMut(&Finding)) -> Option<String> {
+        if self.is_clean(0, place.key, text) {
+            return None;
+        }
         self.settled(text, tell, &|texts, text| {
             let found = texts.findings(text, place, 0);
             texts.drop_field(text, found)
@@ -238,8 +257,25 @@ impl<'p> Texts<'p> {
         if finding.report { self.reported.add(rule, 1) } else { self.tally.add(rule, 1) }
     }
 
+    /// Whether nothing was found in such a string before. Secrets of a record and places in it are known to that record
+    /// alone.
+    fn is_clean(&mut self, layer: usize, key: Option<&str>, text: &str) -> bool {
+        self.echo.is_none() && !self.engine().wants_paths() && self.clean.knows(layer, key, text)
+    }
+
     /// What is to be done to one string. `layer`: how many texts enclose it.
     pub(super) fn findings(&mut self, text: &str, place: &Place<'_>, layer: usize) -> Vec<Finding> {
+        if self.is_clean(layer, place.key, text) {
+            return Vec::new();
+        }
+        let found = self.scanned(text, place, layer);
+        if found.is_empty() && self.echo.is_none() && !self.engine().wants_paths() {
+            self.clean.remember(layer, place.key, text);
+        }
+        found
+    }
+
+    fn scanned(&mut self, text: &str, place: &Place<'_>, layer: usize) -> Vec<Finding> {
         let Some(budget) =
             self.budget.checked_sub(text.len()).filter(|_| text.len() <= MAX_TEXT && layer <= MAX_LAYERS)
         else {
@@ -274,7 +310,7 @@ impl<'p> Texts<'p> {
         let own = engine.name_rule(name).filter(|_| !super::shape::is_mark(text) && !text.trim().is_empty());
         let secret = || {
             let certainty = names::classify(name)?;
-            engine.secret_names().filter(|_| names::hides(certainty, name, text))
+            engine.secret_names().filter(|_| values::hides(certainty, name, text))
         };
         let rule = own.or_else(secret)?;
         let span = 0..text.len();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::super::rules::{
     AllowSpec, Glob, Mode, Origin, Pack, PolicySetSpec, PolicySpec, RuleSpec, ScopeSpec, When, WrittenRule,
-    builtin_pack,
+    builtin_pack, read_gitleaks,
 };
 use super::check::Check;
 use super::places::{Lines, of_key};
@@ -55,6 +55,9 @@ impl<'r> Merge<'r> {
 
     /// Lays one file over what is there.
     pub fn file(&mut self, position: usize, source: &Source) {
+        if source.name.ends_with(".toml") {
+            return self.gitleaks(source);
+        }
         let file: File = match document::parse(source) {
             Ok(file) => file,
             Err(problem) => return self.problems.push(problem),
@@ -111,6 +114,23 @@ impl<'r> Merge<'r> {
         }
         self.spec.base.actions.extend(file.actions.0.iter().map(|(id, action)| (Glob::new(id), action.clone())));
         self.spec.base.fields.extend(file.fields.0.iter().map(|(at, action)| (Glob::new(at), action.clone())));
+    }
+
+    /// A file of gitleaks' rules: a pack, in force beside those that are named.
+    fn gitleaks(&mut self, source: &Source) {
+        let stem = std::path::Path::new(&source.name).file_stem().unwrap_or_default().to_string_lossy();
+        let name = format!("gitleaks/{stem}");
+        match read_gitleaks(&source.text, &name, &source.name) {
+            Ok(pack) => {
+                self.spec.packs.push(pack);
+                self.spec.base.add_packs.push(name);
+            }
+            Err(error) => {
+                let help = "rule files that end in .toml are gitleaks' (version 8); our own are YAML".to_owned();
+                let at = error.offset().map_or(Place { line: 1, column: 1 }, |offset| place_of(&source.text, offset));
+                self.problems.push(Problem::new(error.to_string(), Some(help)).at(source, at));
+            }
+        }
     }
 
     fn in_force(&mut self, name: Option<String>) {
@@ -269,6 +289,12 @@ impl<'r> Merge<'r> {
 /// Where the value of a key begins, else the file.
 fn key_place(source: &Source, key: &str) -> Place {
     of_key(source, Lines::all(), key, None).unwrap_or(Place { line: 1, column: 1 })
+}
+
+fn place_of(text: &str, offset: usize) -> Place {
+    let before = &text[..text.floor_char_boundary(offset)];
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    Place { line: before.matches('\n').count() as u64 + 1, column: line.chars().count() as u64 + 1 }
 }
 
 /// Changes a rule; says whether it may hide less afterwards.

@@ -49,6 +49,25 @@ fn several_files_are_one() {
 }
 
 #[test]
+fn a_gitleaks_file_is_a_pack_beside_ours() {
+    let toml = "title = \"ours\"\n\n[[rules]]\nid = \"acme-key\"\ndescription = \"ACME key\"\n\
+                regex = '''\\b(acme_[a-z0-9]{24})(?:[\\x60'\"\\s;]|\\\\[nr]|$)'''\nentropy = 3\nkeywords = [\"acme_\"]\n";
+    let files = RuleFiles::read(vec![source("conf/acme.toml", toml)], &dictionaries).unwrap();
+    let redactor = files.compile(&LakeKey::new([7; 32])).unwrap();
+    let text = "key acme_q7rt2wzx9kb4lm0pz8vn3cdh and AKIAQ4RZ7WJX2MNB5VTK";
+    assert_eq!(hits(&redactor, &Subject::default(), text), ["gitleaks-acme-key", "aws-access-key-id"]);
+    let wrong = |text: &str| {
+        let read = RuleFiles::read(vec![source("conf/acme.toml", text)], &dictionaries);
+        let done = read.and_then(|files| files.compile(&LakeKey::new([7; 32])));
+        done.map(|_| ()).expect_err("it is wrong").to_string()
+    };
+    let unclosed = wrong(&toml.replace("(acme_", "((acme_"));
+    assert!(unclosed.contains("conf/acme.toml:3:1") && unclosed.contains("no regular expression"), "{unclosed}");
+    let cut = wrong("[[rules]]\nid = \"a");
+    assert!(cut.contains("conf/acme.toml:2:") && cut.contains("no gitleaks file"), "{cut}");
+}
+
+#[test]
 fn without_files_the_secrets_pack_is_in_force() {
     let (files, redactor) = load(&[]).unwrap();
     assert_eq!(files.spec().base.packs.as_deref(), Some(&[DEFAULT_PACK.to_owned()][..]));

@@ -13,7 +13,7 @@ struct File {
     #[serde(default)]
     title: String,
     #[serde(default)]
-    rules: Vec<Rule>,
+    rules: Vec<toml::Spanned<Rule>>,
     #[serde(default)]
     allowlist: Allow,
     #[serde(default)]
@@ -52,8 +52,15 @@ struct Allow {
 
 /// A gitleaks file is none.
 #[derive(Debug, thiserror::Error)]
-#[error("no gitleaks file: {0}")]
+#[error("no gitleaks file: {}", .0.message())]
 pub struct GitleaksError(#[from] toml::de::Error);
+
+impl GitleaksError {
+    /// Bytes into the text, where they are known.
+    pub fn offset(&self) -> Option<usize> {
+        self.0.span().map(|span| span.start)
+    }
+}
 
 /// Reads a gitleaks file as the pack `name`. `source` is told in messages. Patterns are compiled later.
 ///
@@ -62,20 +69,25 @@ pub struct GitleaksError(#[from] toml::de::Error);
 pub fn read_gitleaks(text: &str, name: &str, source: &str) -> Result<Pack, GitleaksError> {
     let file: File = toml::from_str(text)?;
     let shared: Vec<Allow> = file.allowlists.into_iter().chain([file.allowlist]).collect();
-    let rules = file.rules.into_iter().filter_map(|rule| rule.into_spec(&shared, source)).collect();
+    let line = |at: usize| text[..at].matches('\n').count() as u64 + 1;
+    let rules = file.rules.into_iter().filter_map(|rule| {
+        let origin = Origin { source: source.to_owned(), line: line(rule.span().start) };
+        rule.into_inner().into_spec(&shared, origin)
+    });
+    let rules = rules.collect();
     let description = if file.title.is_empty() { "gitleaks rules".to_owned() } else { file.title };
     Ok(Pack { name: name.to_owned(), version: "gitleaks".to_owned(), description, rules })
 }
 
 impl Rule {
-    fn into_spec(self, shared: &[Allow], source: &str) -> Option<RuleSpec> {
+    fn into_spec(self, shared: &[Allow], origin: Origin) -> Option<RuleSpec> {
         let pattern = rust_syntax(&self.regex?);
         let group = if self.secret_group > 0 { Some(self.secret_group) } else { has_group(&pattern).then_some(1) };
         let mut allow = AllowSpec::default();
         let own = self.allowlists.iter().chain([&self.allowlist]);
         own.chain(shared).for_each(|list| list.add_to(&mut allow));
         Some(RuleSpec {
-            id: self.id.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-"),
+            id: id(&self.id),
             description: self.description,
             severity: Severity::High,
             find: Find::Regex(RegexSpec { pattern, group, keywords: self.keywords, ..RegexSpec::default() }),
@@ -84,15 +96,19 @@ impl Rule {
             action: None,
             mode: None,
             scope: ScopeSpec::default(),
-            origin: Origin { source: source.to_owned(), line: 0 },
+            origin,
         })
     }
 }
 
 impl Allow {
-    /// A list that also asks for a path or a commit never holds here.
+    /// A list that asks for a path or a commit as well never holds here. One that asks for a pattern and a word at once is
+    /// left out: taken apart it would let more through.
     fn add_to(&self, allow: &mut AllowSpec) {
-        if self.condition.eq_ignore_ascii_case("and") && !(self.paths.is_empty() && self.commits.is_empty()) {
+        let elsewhere = !(self.paths.is_empty() && self.commits.is_empty());
+        let both = !(self.regexes.is_empty() || self.stopwords.is_empty());
+        let all = self.condition.eq_ignore_ascii_case("and") || self.condition == "&&";
+        if all && (elsewhere || both) {
             return;
         }
         let regexes = self.regexes.iter().map(|regex| rust_syntax(regex));
@@ -102,6 +118,13 @@ impl Allow {
         }
         allow.stopwords.extend(self.stopwords.iter().cloned());
     }
+}
+
+/// Our rules' ids are taken: `gitleaks-` goes before theirs.
+fn id(theirs: &str) -> String {
+    const LONGEST: usize = 64;
+    let plain = theirs.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    format!("gitleaks-{plain}").chars().take(LONGEST).collect()
 }
 
 /// Whether a pattern captures anything.
@@ -176,7 +199,10 @@ mod tests {
         "#;
         let pack = read_gitleaks(text, "gitleaks", "rules.toml").expect("it is gitleaks'");
         let [rule] = pack.rules.as_slice() else { panic!("one rule has a pattern: {pack:?}") };
-        assert_eq!((rule.id.as_str(), rule.validators.as_slice()), ("acme-key", [Validator::Entropy(350)].as_slice()));
+        assert_eq!(
+            (rule.id.as_str(), rule.validators.as_slice()),
+            ("gitleaks-acme-key", [Validator::Entropy(350)].as_slice())
+        );
         assert_eq!((rule.allow.lines.len(), rule.allow.stopwords.len()), (1, 1));
         let Find::Regex(regex) = &rule.find else { panic!("it has a pattern") };
         assert_eq!(regex.group, Some(1));

@@ -72,6 +72,10 @@ pub enum Find {
         terms: Vec<String>,
         case_sensitive: bool,
     },
+    /// Built in: a jumbled token in or after one of these names (`tokens`).
+    NamedTokens {
+        names: Vec<String>,
+    },
     /// The value under or beside a name: `employee_pin`, `x-acme-*`. Names are compared without case, `-`, `_`, `.`.
     Names(Vec<Glob>),
     /// Everything at a place: `tool_response`, `tool_input.headers.*`.
@@ -98,6 +102,8 @@ pub struct RegexSpec {
     pub window: Option<usize>,
     /// Keywords count only where a word starts.
     pub word_start: bool,
+    /// Keywords count only between letters, digits, `_`, `+` or `-`.
+    pub within_word: bool,
     /// A second thing that must stand near for the match to count.
     pub near: Option<NearSpec>,
 }

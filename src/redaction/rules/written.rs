@@ -20,6 +20,8 @@ pub struct WrittenRule {
     pub window: Option<usize>,
     /// Keywords count only where a word starts.
     pub word_start: bool,
+    /// Keywords count only between letters, digits, `_`, `+` or `-`.
+    pub within_word: bool,
     pub near: Option<WrittenNear>,
     /// Least Shannon entropy of the value, bits a character.
     pub entropy: Option<f64>,
@@ -31,7 +33,7 @@ pub struct WrittenRule {
     pub case_sensitive: bool,
     pub names: Option<Vec<String>>,
     pub places: Option<Vec<String>>,
-    /// `secret-names` or `secret-pairs`.
+    /// `named-tokens` (with `keywords`), `secret-names` or `secret-pairs`.
     pub builtin: Option<String>,
     pub allow: WrittenAllow,
     /// Places that the rule looks at.
@@ -109,6 +111,7 @@ impl WrittenRule {
                 before: self.before,
                 window: self.window,
                 word_start: self.word_start,
+                within_word: self.within_word,
                 near: self.near.as_ref().map(|n| NearSpec { pattern: n.regex.clone(), within: n.within }),
             }));
         }
@@ -119,9 +122,12 @@ impl WrittenRule {
         finds.extend(self.places.as_deref().map(|places| Find::Fields(globs(places))));
         match self.builtin.as_deref() {
             None => {}
+            Some("named-tokens") => finds.push(Find::NamedTokens { names: self.keywords.clone() }),
             Some("secret-names") => finds.push(Find::SecretNames),
             Some("secret-pairs") => finds.push(Find::SecretPairs),
-            Some(other) => return Err(format!("unknown builtin '{other}'; known are secret-names, secret-pairs")),
+            Some(other) => {
+                return Err(format!("unknown builtin '{other}'; known are named-tokens, secret-names, secret-pairs"));
+            }
         }
         match (finds.pop(), finds.is_empty()) {
             (Some(find), true) => Ok(find),

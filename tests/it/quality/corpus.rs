@@ -62,13 +62,13 @@ pub fn unwrapped(text: &str, depth: usize) -> Option<String> {
     })
 }
 
-/// Ordinary text of many kinds, up to `limit` bytes: this project's own files, then sources, documents and lock files of
-/// the crates that it is built from.
+/// Ordinary text of many kinds, up to `limit` bytes: this project's documents and lock file, then sources, documents and
+/// lock files of the crates that it is built from. Files with tests of redaction hold planted secrets: they are no measure.
 pub fn ordinary(limit: usize) -> Vec<String> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
     let mut files = Vec::new();
-    for name in ["src", "Cargo.lock", "README.md", "ARCHITECTURE.md", "tests/py", "examples"] {
+    for name in ["Cargo.lock", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
         list(&root().join(name), &mut files);
     }
     let mut others = Vec::new();
