@@ -9,6 +9,7 @@ mod background;
 mod data_dir;
 mod journal;
 mod key;
+mod maintain;
 pub mod rules;
 mod tls;
 
@@ -42,6 +43,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::tls::Tls;
 use background::Background;
 pub use key::known_key;
+pub use maintain::{maintain, maintain_once};
 use rules::Watched;
 use tls::Certificates;
 
@@ -218,7 +220,11 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
         observe_seal(metrics.clone(), health.clone()),
     );
     let sealed = sealer.sealed();
-    sealing.spawn(sealer.run(appended, sealing.stop.subscribe()));
+    if config.maintenance.enabled {
+        sealing.spawn(sealer.run(appended, sealing.stop.subscribe()));
+    } else {
+        tracing::info!("maintenance is off: sessions are sealed by another process on the same lake");
+    }
 
     let in_flight = config.in_flight_bytes.unwrap_or(config.memory_limit_bytes / 4);
     let budget = Budget::new(usize::try_from(in_flight).unwrap_or(usize::MAX));
@@ -273,6 +279,7 @@ fn start_appending(
     let metrics = metrics.clone();
     let observe = Arc::new(move |report: AppendReport| {
         metrics.lake_commits.add(1);
+        metrics.lake_commit_collisions.add(report.collisions);
         metrics.facts.add(report.facts);
         metrics.facts_redelivered.add(report.duplicates);
         metrics.poison_records.add(report.poison);

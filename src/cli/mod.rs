@@ -4,6 +4,7 @@ mod connect;
 mod demo;
 mod failure;
 mod json;
+mod maintain;
 mod options;
 mod redact;
 mod render;
@@ -38,6 +39,7 @@ enum Command {
     Redact(redact::Redact),
     Connect(connect::Connect),
     Token(token::Token),
+    Maintain(maintain::Maintain),
 }
 
 impl Cli {
@@ -51,6 +53,7 @@ impl Cli {
             Command::Redact(command) => command.run().await,
             Command::Connect(command) => command.run(),
             Command::Token(command) => command.run(),
+            Command::Maintain(command) => command.run().await,
         }
     }
 }

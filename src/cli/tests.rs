@@ -44,6 +44,7 @@ fn help_of_everything() {
       redact    Redact text: from standard input or files to standard output
       connect   Print the settings that make a client send to this collector
       token     Create, list, rotate and revoke tokens
+      maintain  Seal sessions and keep the tables good: few large files, checkpoints, no orphans
       help      Print this message or the help of the given subcommand(s)
 
     Options:

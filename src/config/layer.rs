@@ -37,6 +37,8 @@ impl<'a> Layer<'a> {
         self.extensions(file.extensions.unwrap_or_default(), config);
         let auth = file.auth.unwrap_or_default();
         self.set(&auth.enabled, values::boolean, |on| config.auth.enabled = on);
+        let maintenance = file.maintenance.unwrap_or_default();
+        self.set(&maintenance.enabled, values::boolean, |on| config.maintenance.enabled = on);
         self.journal(file.journal.unwrap_or_default(), &mut config.journal);
         self.service(file.service.unwrap_or_default(), config);
         self.limits(file.limits.unwrap_or_default(), config);

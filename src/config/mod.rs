@@ -42,6 +42,7 @@ pub struct Config {
     /// `/metrics`.
     pub metrics: Listener,
     pub auth: AuthConfig,
+    pub maintenance: MaintenanceConfig,
     /// A session without a new fact for that long has ended. Default 10 minutes.
     pub idle_timeout: Duration,
     /// Files of redaction rules, merged. Default none: what is in force is the shipped pack of secrets rules.
@@ -65,6 +66,14 @@ pub struct Config {
 #[derive(Clone, Debug, Default)]
 pub struct AuthConfig {
     /// Whether requests need a token. Default no.
+    pub enabled: bool,
+}
+
+/// Who seals sessions and keeps the tables good.
+#[derive(Clone, Debug)]
+pub struct MaintenanceConfig {
+    /// Whether this process does, when no other on the same lake does already. Default yes; switched off in replicas
+    /// beside a `sessionlake maintain`.
     pub enabled: bool,
 }
 
@@ -134,6 +143,7 @@ impl Default for Config {
             health: Listener::loopback(13133),
             metrics: Listener::loopback(8888),
             auth: AuthConfig::default(),
+            maintenance: MaintenanceConfig { enabled: true },
             idle_timeout: Duration::from_secs(600),
             redaction_rules: Vec::new(),
             lake: LakeConfig { url: None, flush_interval: Duration::from_secs(5), storage: StorageConfig::default() },

@@ -30,6 +30,7 @@ sections! {
         exporters: Exporters,
         extensions: Extensions,
         auth: Auth,
+        maintenance: Maintenance,
         journal: Journal,
         service: Service,
         limits: Limits,
@@ -111,6 +112,7 @@ sections! {
     /// A listener whose name is settled and which this version does not have yet.
     Reserved { endpoint: Text }
     Auth { enabled: Text }
+    Maintenance { enabled: Text }
     Journal { max_size: Text, segment_size: Text, max_disk_percent: Text }
     Service { telemetry: Telemetry, extensions: Vec<Text>, pipelines: BTreeMap<String, Pipeline> }
     Telemetry { metrics: Metrics, logs: Logs }

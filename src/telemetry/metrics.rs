@@ -69,6 +69,8 @@ pub struct Instruments {
     /// Flushes of facts that are committed.
     pub lake_commits: Counter,
     pub lake_commit_failures: Counter,
+    /// Times that another writer took the place in the log that a commit was made for.
+    pub lake_commit_collisions: Counter,
     /// Facts in the lake.
     pub facts: Counter,
     /// Facts that were delivered again shortly after, and left out.
@@ -130,6 +132,7 @@ impl Metrics {
             journal_dropped_records: Gauge::default(),
             lake_commits: Counter::default(),
             lake_commit_failures: Counter::default(),
+            lake_commit_collisions: Counter::default(),
             facts: Counter::default(),
             facts_redelivered: Counter::default(),
             poison_records: Counter::default(),
@@ -225,8 +228,13 @@ impl Instruments {
         let name = "sessionlake_journal_dropped_records_total";
         page.single(name, "counter", "Journal records dropped because a reader was over its budget.", dropped);
         page.single("sessionlake_lake_commits_total", "counter", "Commits to the lake.", self.lake_commits.get());
-        let counters: [(&str, &str, &Counter); 10] = [
+        let counters: [(&str, &str, &Counter); 11] = [
             ("sessionlake_lake_commit_failures_total", "Attempts to commit that failed.", &self.lake_commit_failures),
+            (
+                "sessionlake_lake_commit_collisions_total",
+                "Commits whose place in the log another writer took.",
+                &self.lake_commit_collisions,
+            ),
             ("sessionlake_facts_total", "Facts written to the lake.", &self.facts),
             ("sessionlake_facts_redelivered_total", "Facts delivered again, left out.", &self.facts_redelivered),
             ("sessionlake_journal_poison_records_total", "Records set aside as undecodable.", &self.poison_records),

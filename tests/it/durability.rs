@@ -18,7 +18,7 @@ use crate::query::{Lake, text};
 const CLIENTS: u64 = 4;
 const SESSIONS: u64 = 5;
 
-fn setting(name: &str, default: u64) -> u64 {
+pub fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |v| v.parse().unwrap_or_else(|_| panic!("{name}={v} is no number")))
 }
 
@@ -35,7 +35,7 @@ impl Ledger {
         while !stop.load(Ordering::Relaxed) {
             let n = self.sent.fetch_add(1, Ordering::Relaxed);
             let id = format!("req_{n}");
-            let body = api_request(n, &id).to_string();
+            let body = api_request(n, &id, SESSIONS).to_string();
             match http::post(port, "/v1/logs", "application/json", body.as_bytes()) {
                 Ok(reply) if reply.status == 200 => {
                     self.acknowledged.lock().unwrap().insert(id);
@@ -48,10 +48,10 @@ impl Ledger {
 }
 
 /// Two records of one request: one session's model call, and noise beside it.
-fn api_request(n: u64, id: &str) -> Value {
+pub fn api_request(n: u64, id: &str, sessions: u64) -> Value {
     let time = (1_795_346_337_000 + n).to_string() + "000000";
     let attribute = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
-    let session = format!("kill-{}", n % SESSIONS);
+    let session = format!("kill-{}", n % sessions);
     let attributes = |name: &str| {
         json!([
             attribute("session.id", &session),

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::encode;
 use super::error::LakeError;
 use super::log;
-use super::parquet::{FileWriter, GROUP_BYTES};
+use super::parquet::{FileWriter, GROUP_BYTES, Shape};
 use super::reader::Batches;
 use super::row::{Row, day_of};
 use super::stats::FileStats;
@@ -282,7 +282,7 @@ impl Source<'_> {
     fn encode(&self, date: i32, places: &[Place], sessions: Vec<String>) -> Result<Encoded, LakeError> {
         let partition = self.kind.partition();
         let path = format!("{partition}={}/part-{}.zstd.parquet", log::day_name(date), Uuid::new_v4());
-        let mut writer = FileWriter::new(&path, self.kind, places.len())?;
+        let mut writer = FileWriter::new(&path, self.kind, Shape::hot(places.len()))?;
         let mut stats = FileStats::new(self.kind);
         let row_bytes: Vec<usize> =
             self.batches.iter().map(|batch| batch.get_array_memory_size() / batch.num_rows().max(1)).collect();

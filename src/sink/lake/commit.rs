@@ -49,7 +49,10 @@ impl Table {
             let error = match self.attempt(&change, &operation, bytes.clone()).await {
                 Ok(Some(version)) => return Ok(version),
                 // Another writer took the version: go on at once, from where it left the table.
-                Ok(None) => None,
+                Ok(None) => {
+                    self.collisions += 1;
+                    None
+                }
                 Err(error) if error.is_transient() => Some(error),
                 Err(error) => return Err(error),
             };
@@ -100,6 +103,7 @@ impl Table {
         if self.state.writer_version > WRITER_VERSION {
             return Err(LakeError::Protocol { table: table(), version: self.state.writer_version });
         }
+        self.check_schema()?;
         if let Some(gone) = change.remove.iter().find(|file| !self.state.files.contains_key(&file.path)) {
             return Err(LakeError::Conflict { table: table(), path: gone.path.clone() });
         }

@@ -15,6 +15,11 @@ pub enum LakeError {
     Log { table: String, source: Box<DeltaTableError> },
     #[error("{table} needs a newer writer (Delta writer version {version}); this one knows up to 2")]
     Protocol { table: String, version: i32 },
+    #[error(
+        "{table} has columns that this version does not know ({columns}): a newer version of sessionlake wrote it; update \
+         this one"
+    )]
+    Newer { table: String, columns: String },
     #[error("{table}: {path}, to be removed, is gone already")]
     Conflict { table: String, path: String },
     #[error("{table}: transaction '{id}' is at {present}, this change carries {ours}: another writer has taken over")]
@@ -58,6 +63,7 @@ impl LakeError {
             | LakeError::Option { .. }
             | LakeError::Protocol { .. }
             | LakeError::Conflict { .. }
+            | LakeError::Newer { .. }
             | LakeError::Fenced { .. }
             | LakeError::Column { .. }
             | LakeError::Arrow(_)

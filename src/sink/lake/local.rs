@@ -6,11 +6,12 @@
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path as FsPath, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::local::LocalFileSystem;
@@ -53,7 +54,14 @@ impl ObjectStore for SyncedLocal {
     }
 
     async fn put_multipart_opts(&self, location: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        Ok(Box::new(Gathered { file: self.0.path_to_filesystem(location)?, parts: Vec::new() }))
+        let file = self.0.path_to_filesystem(location)?;
+        let staged = staged(&file);
+        let made = {
+            let staged = staged.clone();
+            tokio::task::spawn_blocking(move || make(&staged)).await?
+        };
+        let handle = Arc::new(made.map_err(|e| failed(&file, e))?);
+        Ok(Box::new(Parts { file, staged, handle, size: 0, written: Arc::default() }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -96,30 +104,53 @@ impl ObjectStore for SyncedLocal {
     }
 }
 
-/// A multipart upload, written at once when it completes. Only large checkpoints come in parts, and whoever makes one
-/// has the whole state in memory anyway.
+/// A multipart upload: each part is written to its place in a staged file, which gets its name when it completes.
 #[derive(Debug)]
-struct Gathered {
+struct Parts {
     file: PathBuf,
-    parts: Vec<Bytes>,
+    staged: PathBuf,
+    handle: Arc<File>,
+    /// Bytes of the parts begun.
+    size: u64,
+    /// Bytes of the parts written.
+    written: Arc<AtomicU64>,
 }
 
 #[async_trait]
-impl MultipartUpload for Gathered {
+impl MultipartUpload for Parts {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        self.parts.extend(data);
-        Box::pin(async { Ok(()) })
+        let (handle, written, file, at) = (self.handle.clone(), self.written.clone(), self.file.clone(), self.size);
+        self.size += data.content_length() as u64;
+        let write = move || {
+            let mut at = at;
+            data.iter().try_for_each(|bytes| {
+                handle.write_all_at(bytes, at)?;
+                at += bytes.len() as u64;
+                written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                Ok(())
+            })
+        };
+        Box::pin(async move { tokio::task::spawn_blocking(write).await?.map_err(|e| failed(&file, e)) })
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        let (file, payload) = (self.file.clone(), PutPayload::from_iter(self.parts.drain(..)));
-        tokio::task::spawn_blocking(move || write_synced(&file, &payload, &PutMode::Overwrite)).await??;
+        let (file, staged, handle) = (self.file.clone(), self.staged.clone(), self.handle.clone());
+        if self.written.load(Ordering::Relaxed) != self.size {
+            return Err(failed(&file, io::Error::other("a part of the file was not written")));
+        }
+        let finish = move || {
+            handle.sync_all().map_err(|e| failed(&file, e))?;
+            std::fs::rename(&staged, &file).and_then(|()| sync_parent(&file)).map_err(|e| failed(&file, e))
+        };
+        tokio::task::spawn_blocking(finish).await??;
         Ok(PutResult { e_tag: None, version: None })
     }
 
     async fn abort(&mut self) -> Result<()> {
-        self.parts.clear();
-        Ok(())
+        match std::fs::remove_file(&self.staged) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed(&self.staged, e)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -161,16 +192,45 @@ fn staged(file: &FsPath) -> PathBuf {
     name.into()
 }
 
-fn stage(staged: &FsPath, payload: &PutPayload) -> io::Result<()> {
-    let mut file = match create(staged) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            staged.parent().map_or(Ok(()), create_dirs)?;
-            create(staged)?
+fn is_staged(name: &str) -> bool {
+    name.rsplit_once('#').is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Removes staged files below a directory that were last written before a time, UTC microseconds; says how many.
+pub fn remove_staged(directory: &FsPath, before: i64) -> io::Result<usize> {
+    let mut removed = 0;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let metadata = match entry.metadata() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            other => other?,
+        };
+        if metadata.is_dir() {
+            removed += remove_staged(&entry.path(), before)?;
+        } else if is_staged(&entry.file_name().to_string_lossy()) && metadata.mtime().saturating_mul(1_000_000) < before
+        {
+            std::fs::remove_file(entry.path())?;
+            removed += 1;
         }
-        other => other?,
-    };
+    }
+    Ok(removed)
+}
+
+fn stage(staged: &FsPath, payload: &PutPayload) -> io::Result<()> {
+    let mut file = make(staged)?;
     payload.iter().try_for_each(|part| file.write_all(part))?;
     file.sync_all()
+}
+
+/// A new file, with the directories above it.
+fn make(file: &FsPath) -> io::Result<File> {
+    match create(file) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            file.parent().map_or(Ok(()), create_dirs)?;
+            create(file)
+        }
+        other => other,
+    }
 }
 
 fn create(file: &FsPath) -> io::Result<File> {

@@ -72,6 +72,12 @@ pub(super) fn creation(kind: TableKind, id: &str, now_ms: i64) -> Bytes {
     lines(&[info, protocol, metadata])
 }
 
+/// A commit that replaces the table's `metaData`.
+pub(super) fn evolution(metadata: &Value, now_ms: i64) -> Bytes {
+    let info = json!({"commitInfo": {"timestamp": now_ms, "operation": "ADD COLUMNS", "engineInfo": engine()}});
+    lines(&[info, json!({"metaData": metadata})])
+}
+
 fn engine() -> &'static str {
     concat!("sessionlake/", env!("CARGO_PKG_VERSION"))
 }
@@ -217,6 +223,8 @@ pub(super) struct State {
     /// The checkpoint that this state began with.
     pub base: Option<i64>,
     pub writer_version: i32,
+    /// The table's `metaData` action.
+    pub metadata: Option<Value>,
     pub files: BTreeMap<String, TableFile>,
     /// Application transactions seen after the checkpoint, and those looked up in it (`None`: not there).
     pub transactions: HashMap<String, Option<i64>>,
@@ -224,7 +232,14 @@ pub(super) struct State {
 
 impl Default for State {
     fn default() -> State {
-        State { version: -1, base: None, writer_version: 0, files: BTreeMap::new(), transactions: HashMap::new() }
+        State {
+            version: -1,
+            base: None,
+            writer_version: 0,
+            metadata: None,
+            files: BTreeMap::new(),
+            transactions: HashMap::new(),
+        }
     }
 }
 
@@ -241,6 +256,7 @@ impl State {
                 Action::Txn(txn) => {
                     self.transactions.insert(txn.app_id.clone(), Some(txn.version));
                 }
+                Action::Metadata(metadata) => self.metadata = serde_json::to_value(metadata).ok(),
                 Action::Protocol(protocol) => self.writer_version = protocol.min_writer_version(),
                 _ => {}
             }

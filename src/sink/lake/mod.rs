@@ -7,6 +7,7 @@
 //! store    where the bytes go          local    synced local files     log      commits as JSON, state by replay
 //! lease    who may remove files
 //! open     the lake                    place    reading a table's log  commit   once, whatever fails
+//! evolve   columns that an older table lacks, or a newer one has beyond ours
 //! table    the tables, their files and their rows
 //! append   journal -> facts            seal     facts -> events, sessions      maintain  many files -> few
 //! marks    facts that are to be redacted anew
@@ -19,6 +20,7 @@ mod commit;
 mod decode;
 mod encode;
 mod error;
+mod evolve;
 #[cfg(test)]
 mod fault_tests;
 mod heavy;
@@ -44,6 +46,7 @@ pub mod table;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod upload;
 mod weight;
 
 pub use blocks::{Block, Blocks};
@@ -51,6 +54,7 @@ pub use error::LakeError;
 pub use heavy::MOST as HEAVY_JOBS;
 pub use layout::dump;
 pub use lease::{Fence, Lease, Leases};
+pub use maintain::Done;
 pub use marks::{Mark, Marks};
 pub use store::LakeOptions;
 pub use table::{Change, CommitChanges, Lake, NewFile, Table, TableFile, TableKind};

@@ -48,6 +48,14 @@ impl Lake {
         self.stored_key().await?.ok_or(LakeError::NoKey)
     }
 
+    /// The lake's key, where there is one.
+    ///
+    /// # Errors
+    /// `NoKey`: no collector has written to the lake yet.
+    pub async fn existing_key(&self) -> Result<LakeKey, LakeError> {
+        self.stored_key().await?.ok_or(LakeError::NoKey)
+    }
+
     async fn stored_key(&self) -> Result<Option<LakeKey>, LakeError> {
         if let Some(key) = self.key.get() {
             return Ok(Some(key.clone()));
@@ -85,7 +93,9 @@ impl Lake {
             // When another was faster, its table is the one.
             self.store.create(&place.entry(0), first).await?;
         }
-        Table::load(place, self.clock.clone(), key.clone()).await
+        let mut table = Table::load(place, self.clock.clone(), key.clone()).await?;
+        table.evolve().await?;
+        Ok(table)
     }
 
     /// Opens a table for reading; `None` when it does not exist.

@@ -25,6 +25,22 @@ const BLOOM_ROWS: usize = 20_000;
 /// A filter that is wrong once in a hundred times takes 1.2 bytes a value.
 const BLOOM_FPP: f64 = 0.01;
 
+/// How a file is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    /// Whether ids get bloom filters.
+    pub blooms: bool,
+    /// Zstandard's level.
+    pub level: i32,
+}
+
+impl Shape {
+    /// Of a file that is put together with others soon.
+    pub fn hot(rows: usize) -> Shape {
+        Shape { blooms: rows > BLOOM_ROWS, level: 3 }
+    }
+}
+
 /// A file being written to memory, one row group after the other.
 pub(super) struct FileWriter {
     writer: ArrowWriter<Vec<u8>>,
@@ -32,10 +48,9 @@ pub(super) struct FileWriter {
 }
 
 impl FileWriter {
-    /// `rows`: how many there will be.
-    pub fn new(name: &str, kind: TableKind, rows: usize) -> Result<FileWriter, LakeError> {
+    pub fn new(name: &str, kind: TableKind, shape: Shape) -> Result<FileWriter, LakeError> {
         let name: Arc<str> = name.into();
-        let properties = properties(kind, rows).map_err(|e| failed(&name, e))?;
+        let properties = properties(kind, shape).map_err(|e| failed(&name, e))?;
         // Without Arrow's own schema beside Parquet's: it says nothing more, and weighs kilobytes in every file.
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), file_schema(kind), options);
@@ -52,7 +67,12 @@ impl FileWriter {
         self.writer.flush().map_err(|e| failed(&self.name, e))
     }
 
-    /// The file's bytes.
+    /// The bytes since the last call.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(self.writer.inner_mut())
+    }
+
+    /// The file's bytes, as far as they were not taken.
     pub fn finish(self) -> Result<Vec<u8>, LakeError> {
         self.writer.into_inner().map_err(|e| failed(&self.name, e))
     }
@@ -62,10 +82,10 @@ fn failed(name: &str, source: ParquetError) -> LakeError {
     LakeError::Parquet { file: name.to_owned(), source }
 }
 
-fn properties(kind: TableKind, rows: usize) -> Result<WriterProperties, ParquetError> {
+fn properties(kind: TableKind, shape: Shape) -> Result<WriterProperties, ParquetError> {
     let mut builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(shape.level)?))
         // A column of a group is a page or a few: an index of pages helps no reader to leave any out, and in a file of
         // few rows it weighs as much as they do.
         .set_statistics_enabled(EnabledStatistics::Chunk)
@@ -76,7 +96,7 @@ fn properties(kind: TableKind, rows: usize) -> Result<WriterProperties, ParquetE
     for leaf in leaves.columns() {
         let root = leaf.path().parts().first().map(String::as_str).unwrap_or_default();
         if let Some(column) = kind.columns().find(|column| column.name == root) {
-            builder = column_properties(builder, column, leaf.path().clone(), rows);
+            builder = column_properties(builder, column, leaf.path().clone(), shape);
         }
     }
     Ok(builder.build())
@@ -86,7 +106,7 @@ fn column_properties(
     builder: WriterPropertiesBuilder,
     column: &Column,
     leaf: ColumnPath,
-    rows: usize,
+    shape: Shape,
 ) -> WriterPropertiesBuilder {
     if column.is_content() {
         // Statistics would carry the first bytes of prompts and results in the clear, beside the compressed pages.
@@ -94,7 +114,7 @@ fn column_properties(
             .set_column_statistics_enabled(leaf.clone(), EnabledStatistics::None)
             .set_column_dictionary_enabled(leaf, false);
     }
-    if column.has_bloom() && rows > BLOOM_ROWS {
+    if column.has_bloom() && shape.blooms {
         return builder
             .set_column_bloom_filter_enabled(leaf.clone(), true)
             .set_column_bloom_filter_fpp(leaf.clone(), BLOOM_FPP)
@@ -115,7 +135,7 @@ mod tests {
     #[test]
     fn large_files_have_bloom_filters_on_ids_alone_and_groups_of_the_right_size() {
         let events: Vec<Event> = (0..40_000).map(|n| samples::bare_event("s", n)).collect();
-        let mut writer = FileWriter::new("test", TableKind::Events, events.len()).unwrap();
+        let mut writer = FileWriter::new("test", TableKind::Events, Shape::hot(events.len())).unwrap();
         for part in events.chunks(4096) {
             writer.write(&Event::encode(&part.iter().collect::<Vec<_>>()).unwrap()).unwrap();
         }

@@ -19,6 +19,7 @@ use super::table::TableKind;
 pub(super) const READ_AHEAD: usize = 32;
 
 /// Where a table is.
+#[derive(Clone)]
 pub(super) struct Place {
     pub store: Store,
     pub kind: TableKind,
@@ -37,6 +38,12 @@ impl Place {
     /// A file of the table by its path in the log.
     pub fn file(&self, path: &str) -> Path {
         path.split('/').fold(self.root.clone(), |root, part| root.join(part))
+    }
+
+    /// A file's path in the log; `None` when it is not below the table.
+    pub fn relative(&self, path: &Path) -> Option<String> {
+        let parts: Vec<_> = path.prefix_match(&self.root)?.map(|part| part.as_ref().to_owned()).collect();
+        Some(parts.join("/"))
     }
 
     pub async fn read(&self, version: i64) -> Result<Option<Commit>, LakeError> {
@@ -97,8 +104,9 @@ impl Place {
             files.insert(file.path.clone(), file);
         }
         let version = i64::try_from(snapshot.version()).unwrap_or(i64::MAX);
+        let metadata = serde_json::to_value(snapshot.metadata()).ok();
         let writer_version = snapshot.protocol().min_writer_version();
-        Ok(State { version, base: Some(version), writer_version, files, ..State::default() })
+        Ok(State { version, base: Some(version), writer_version, metadata, files, ..State::default() })
     }
 
     pub async fn write_checkpoint(&self, version: i64) -> Result<(), LakeError> {

@@ -84,17 +84,18 @@ pub(super) async fn read<R: Row + 'static>(
 /// The rows of a file as a stream of batches in the table's present schema, in the file's order.
 pub(super) type Batches = BoxStream<'static, Result<RecordBatch, LakeError>>;
 
-/// Opens a file whole.
+/// Opens a file whole; batches have so many rows at most.
 pub(super) async fn batches(
     store: &Store,
     path: Path,
     kind: TableKind,
     file: &TableFile,
+    rows: usize,
 ) -> Result<Batches, LakeError> {
     let reader = Ranges { store: store.root.clone(), path: path.clone(), size: file.size };
     let name = path.to_string();
     let failed = move |source| LakeError::Parquet { file: name.clone(), source };
-    let builder = Reader::new(reader).await.map_err(failed.clone())?.with_batch_size(BATCH_ROWS);
+    let builder = Reader::new(reader).await.map_err(failed.clone())?.with_batch_size(rows);
     let batches = builder.build().map_err(failed.clone())?.map_err(failed);
     Ok(batches.and_then(move |batch| future::ready(decode::conform(path.as_ref(), kind, &batch))).boxed())
 }

@@ -130,6 +130,22 @@ impl Store {
         Ok(files)
     }
 
+    /// The files below a path that were written before a time (UTC microseconds), with their sizes.
+    pub async fn list_older(&self, path: &Path, before: i64) -> Result<Vec<(Path, u64)>, LakeError> {
+        let listed = self.root.list(Some(path));
+        let old = listed.try_filter(|file| std::future::ready(file.last_modified.timestamp_micros() < before));
+        let old: Result<Vec<_>, _> = old.map_ok(|file| (file.location, file.size)).try_collect().await;
+        old.map_err(|e| LakeError::store(path, e))
+    }
+
+    /// Removes what a crash left of files that were being written before a time, where the lake is a directory: they are
+    /// in no listing. Says how many there were.
+    pub async fn remove_staged(&self, below: &str, before: i64) -> Result<usize, LakeError> {
+        let Some(directory) = self.file(below) else { return Ok(0) };
+        let removed = tokio::task::spawn_blocking(move || super::local::remove_staged(&directory, before)).await?;
+        removed.map_err(|e| LakeError::store(below, object_store::Error::Generic { store: "lake", source: e.into() }))
+    }
+
     /// The names directly below a path that have something below them.
     pub async fn prefixes(&self, path: &Path) -> Result<Vec<String>, LakeError> {
         let listed = self.root.list_with_delimiter(Some(path)).await.map_err(|e| LakeError::store(path, e))?;

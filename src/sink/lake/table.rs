@@ -10,8 +10,8 @@ use super::lease::Fence;
 use super::log::State;
 pub use super::open::Lake;
 use super::place::{Place, READ_AHEAD};
+use super::reader;
 pub use super::reader::Seen;
-use super::reader::{self, Batches};
 use super::row::Row;
 pub use super::store::LakeOptions;
 use crate::clock::Clock;
@@ -74,22 +74,39 @@ pub struct CommitChanges {
     pub data_change: bool,
 }
 
+/// The keyed hash of a session id as used in file tags.
+pub(super) fn session_tag(key: &LakeKey, session_id: &str) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = key.name("session tag", &[session_id.as_bytes()]);
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
 /// An open table at some version.
 pub struct Table {
     pub(super) place: Place,
     pub(super) state: State,
     pub(super) clock: Clock,
-    key: LakeKey,
+    pub(super) key: LakeKey,
+    /// Times that another writer took the place in the log that a commit was made for.
+    pub(super) collisions: u64,
 }
 
 impl Table {
     pub(super) async fn load(place: Place, clock: Clock, key: LakeKey) -> Result<Table, LakeError> {
         let state = place.state().await?;
-        Ok(Table { place, state, clock, key })
+        Ok(Table { place, state, clock, key, collisions: 0 })
     }
 
     pub fn version(&self) -> i64 {
         self.state.version
+    }
+
+    pub fn kind(&self) -> TableKind {
+        self.place.kind
+    }
+
+    /// The same table, opened anew by whoever awaits it.
+    pub fn reopened(&self) -> impl Future<Output = Result<Table, LakeError>> + Send + use<> {
+        Table::load(self.place.clone(), self.clock.clone(), self.key.clone())
     }
 
     /// Moves to the newest version.
@@ -159,10 +176,14 @@ impl Table {
         self.place.write_checkpoint(self.version()).await
     }
 
+    /// Commits since the checkpoint that opening the table begins with.
+    pub fn since_checkpoint(&self) -> i64 {
+        self.version() - self.state.base.unwrap_or(-1)
+    }
+
     /// The keyed hash of a session id as used in file tags.
     pub fn session_tag(&self, session_id: &str) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.key.name("session tag", &[session_id.as_bytes()]);
-        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+        session_tag(&self.key, session_id)
     }
 
     /// Writes facts (any order; sorted and cut by partition inside) to new files.
@@ -212,11 +233,6 @@ impl Table {
         sessions: Option<&HashSet<String>>,
     ) -> Result<Vec<Session>, LakeError> {
         self.read(file, sessions).await
-    }
-
-    /// A file's rows as they are stored, in the table's present schema.
-    pub(super) async fn batches(&self, file: &TableFile) -> Result<Batches, LakeError> {
-        reader::batches(&self.place.store, self.place.file(&file.path), self.place.kind, file).await
     }
 
     async fn read<R: Row + 'static>(

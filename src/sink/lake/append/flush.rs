@@ -19,6 +19,8 @@ pub struct Writer {
     pub key: LakeKey,
     /// The journal's id.
     pub journal: String,
+    /// Since they were last taken.
+    pub collisions: u64,
     tables: HashMap<Workspace, Open>,
 }
 
@@ -32,7 +34,7 @@ struct Open {
 
 impl Writer {
     pub fn new(lake: Lake, key: LakeKey, journal: String) -> Writer {
-        Writer { lake, key, journal, tables: HashMap::new() }
+        Writer { lake, key, journal, collisions: 0, tables: HashMap::new() }
     }
 
     /// Returns once every workspace's facts are committed, with the tables' versions. Errors are repeated for ever:
@@ -55,7 +57,8 @@ impl Writer {
         let done: Vec<_> =
             futures::stream::iter(jobs).map(|job| job.run(writer)).buffer_unordered(CONCURRENT).collect().await;
         let mut versions = Vec::new();
-        for (workspace, open, version) in done {
+        for (workspace, mut open, version) in done {
+            self.collisions += std::mem::take(&mut open.table.collisions);
             versions.push((workspace.clone(), version));
             self.tables.insert(workspace, open);
         }

@@ -84,6 +84,8 @@ pub struct AppendReport {
     pub duplicates: u64,
     /// Records that could not be decoded, and were set aside.
     pub poison: u64,
+    /// Times that another writer took the place in the log that a commit was made for.
+    pub collisions: u64,
     pub took: Duration,
 }
 
@@ -329,6 +331,7 @@ impl<R: Records> Appender<R> {
         let Some(flush) = self.pending.take() else { return };
         let last = flush.last;
         let versions = self.writer.write(flush).await;
+        self.report.collisions = std::mem::take(&mut self.writer.collisions);
         if let Err(error) = self.records.commit(last) {
             // The next flush moves the cursor further; until then only the journal is larger than it need be.
             tracing::error!(%error, "journal cursor not moved");

@@ -1,51 +1,77 @@
-//! Sorted files to one sorted file, with a batch of each in memory.
+//! Sorted files to sorted files, with a few rows of each in memory.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
 use arrow::row::{OwnedRow, RowConverter, Rows, SortField};
 use futures::TryStreamExt;
-use uuid::Uuid;
 
+use super::choose::Form;
+use super::output::Outputs;
+use crate::clock::Clock;
+use crate::model::LakeKey;
 use crate::sink::lake::layout::file_schema;
-use crate::sink::lake::parquet::{FileWriter, GROUP_BYTES};
-use crate::sink::lake::reader::Batches;
-use crate::sink::lake::stats::FileStats;
-use crate::sink::lake::{LakeError, NewFile, Table, TableFile, TableKind, heavy, log};
+use crate::sink::lake::place::Place;
+use crate::sink::lake::reader::{self, Batches};
+use crate::sink::lake::{LakeError, NewFile, Table, TableFile, TableKind, heavy};
 
-/// Rows and bytes (about) of the pieces that the new file is written in.
+/// Rows and bytes (about) of the pieces that new files are written in.
 const PIECE_ROWS: usize = 4096;
 const PIECE_BYTES: usize = 8 << 20;
+/// Rows that are read of all sources together.
+const ROWS_HELD: usize = 16_384;
 
-impl Table {
-    /// Writes the rows of files of one partition to one new file. Each was written by this program, or another that
-    /// sorts as it does; otherwise the new file is less well sorted than it could be, and nothing else.
-    pub async fn merge(&self, files: &[Arc<TableFile>]) -> Result<NewFile, LakeError> {
-        let mut sources = Vec::with_capacity(files.len());
-        for file in files {
-            sources.push(self.batches(file).await?);
-        }
-        let (kind, date) = (self.place.kind, files.first().map_or(0, |file| file.date));
-        let path = format!("{}={}/part-{}.zstd.parquet", kind.partition(), log::day_name(date), Uuid::new_v4());
-        let written = self.clock.now();
-        let (name, runtime) = (path.clone(), tokio::runtime::Handle::current());
-        let merged = heavy::run(move || runtime.block_on(Merge::new(&name, kind, sources)?.run())).await??;
-        let size = merged.bytes.len() as u64;
-        self.place.store.put(&self.place.file(&path), merged.bytes.into()).await?;
-        let file = TableFile { path, size, date, sessions: united(files) };
-        Ok(NewFile { file, rows: merged.rows, stats: merged.stats.json(), written })
+/// The way to end a merge early.
+#[derive(Clone, Default)]
+pub struct Handle(Arc<AtomicBool>);
+
+impl Handle {
+    /// The merge ends at its next piece, and leaves nothing behind.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
-fn united(files: &[Arc<TableFile>]) -> Option<Arc<[u64]>> {
-    let mut tags = BTreeSet::new();
-    for file in files {
-        tags.extend(file.sessions.as_ref()?.iter());
+/// What a merge needs of a table: it follows no log, so that it can go on beside whoever does.
+#[derive(Clone)]
+pub struct Merger {
+    place: Place,
+    clock: Clock,
+    key: LakeKey,
+}
+
+impl Merger {
+    pub fn of(table: &Table) -> Merger {
+        Merger { place: table.place.clone(), clock: table.clock.clone(), key: table.key.clone() }
     }
-    Some(tags.into_iter().collect())
+
+    /// Writes the rows of files of one partition to new files, each sorted and about [`super::output::TARGET`] at most.
+    /// The files were written by this program, or another that sorts as it does; otherwise the new ones are less well
+    /// sorted than they could be, and nothing else. `None`: it was told to stop.
+    ///
+    /// # Errors
+    /// A file cannot be read, or none written. What was written is taken away again.
+    pub async fn merge(
+        &self,
+        files: &[Arc<TableFile>],
+        form: Form,
+        handle: Handle,
+    ) -> Result<Option<Vec<NewFile>>, LakeError> {
+        let rows = (ROWS_HELD / files.len().max(1)).clamp(128, 2048);
+        let mut sources = Vec::with_capacity(files.len());
+        for file in files {
+            let path = self.place.file(&file.path);
+            sources.push(reader::batches(&self.place.store, path, self.place.kind, file, rows).await?);
+        }
+        let date = files.first().map_or(0, |file| file.date);
+        let outputs = Outputs::new(self.place.clone(), self.clock.clone(), self.key.clone(), date, form);
+        let (kind, runtime) = (self.place.kind, tokio::runtime::Handle::current());
+        heavy::run(move || runtime.block_on(Merge::new(kind, sources, outputs, handle)?.run())).await?
+    }
 }
 
 /// The columns that files of a table are sorted by.
@@ -74,22 +100,15 @@ struct Merge {
     heads: BinaryHeap<Reverse<(OwnedRow, usize)>>,
     /// Batches that rows were picked of.
     held: Vec<RecordBatch>,
-    /// Batch and row, in the order of the new file.
+    /// Batch and row, in the order of the new files.
     picked: Vec<(usize, usize)>,
     picked_bytes: usize,
-    group_bytes: usize,
-    writer: FileWriter,
-    merged: Merged,
-}
-
-struct Merged {
-    bytes: Vec<u8>,
-    rows: usize,
-    stats: FileStats,
+    outputs: Outputs,
+    handle: Handle,
 }
 
 impl Merge {
-    fn new(name: &str, kind: TableKind, batches: Vec<Batches>) -> Result<Merge, LakeError> {
+    fn new(kind: TableKind, batches: Vec<Batches>, outputs: Outputs, handle: Handle) -> Result<Merge, LakeError> {
         let schema = file_schema(kind);
         let types = order(kind).iter().filter_map(|name| schema.field_with_name(name).ok());
         let converter = RowConverter::new(types.map(|field| SortField::new(field.data_type().clone())).collect())?;
@@ -102,27 +121,42 @@ impl Merge {
             held: Vec::new(),
             picked: Vec::new(),
             picked_bytes: 0,
-            group_bytes: 0,
-            // Small files become one that is hot still.
-            writer: FileWriter::new(name, kind, 0)?,
-            merged: Merged { bytes: Vec::new(), rows: 0, stats: FileStats::new(kind) },
+            outputs,
+            handle,
         })
     }
 
-    async fn run(mut self) -> Result<Merged, LakeError> {
+    async fn run(mut self) -> Result<Option<Vec<NewFile>>, LakeError> {
+        match self.write_all().await {
+            Ok(true) => self.outputs.finish().await.map(Some),
+            Ok(false) => {
+                self.outputs.discard().await;
+                Ok(None)
+            }
+            Err(error) => {
+                self.outputs.discard().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// `false`: it was told to stop.
+    async fn write_all(&mut self) -> Result<bool, LakeError> {
         for source in 0..self.sources.len() {
             self.advance(source).await?;
         }
         while let Some(Reverse((_, source))) = self.heads.pop() {
             self.pick(source);
             if self.picked.len() >= PIECE_ROWS || self.picked_bytes >= PIECE_BYTES {
-                self.write()?;
+                if self.handle.0.load(Ordering::Relaxed) {
+                    return Ok(false);
+                }
+                self.write().await?;
             }
             self.advance(source).await?;
         }
-        self.write()?;
-        self.merged.bytes = self.writer.finish()?;
-        Ok(self.merged)
+        self.write().await?;
+        Ok(true)
     }
 
     /// Makes a source's next row its head, from its next batch if need be.
@@ -150,17 +184,10 @@ impl Merge {
     }
 
     /// Writes what was picked, and lets go of the batches that are read to their end.
-    fn write(&mut self) -> Result<(), LakeError> {
+    async fn write(&mut self) -> Result<(), LakeError> {
         if !self.picked.is_empty() {
             let batch = interleave_record_batch(&self.held.iter().collect::<Vec<_>>(), &self.picked)?;
-            self.merged.stats.add(&batch);
-            self.merged.rows += batch.num_rows();
-            self.writer.write(&batch)?;
-        }
-        self.group_bytes += self.picked_bytes;
-        if self.group_bytes >= GROUP_BYTES {
-            self.writer.cut()?;
-            self.group_bytes = 0;
+            self.outputs.write(&batch, self.picked_bytes).await?;
         }
         self.picked.clear();
         self.picked_bytes = 0;

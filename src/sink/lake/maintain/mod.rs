@@ -1,21 +1,18 @@
-//! Keeping the tables good: many small files become few, with the same rows.
+//! Keeping the tables good: many small files become few, with the same rows; what nothing names any more goes.
+//!
+//! The long part of the work, writing new files, goes on beside sealing and follows no log. Only the commit takes its
+//! turn among the other commits of the lease's holder; when one of the inputs is gone by then (a late fact has replaced
+//! its rows), the new files are thrown away.
 
-mod crowd;
+mod choose;
+mod chore;
 mod merge;
+mod output;
+mod sweep;
+#[cfg(test)]
+mod tests;
 
-use std::sync::Arc;
-
-pub use crowd::crowd;
-
-use super::{Change, Fence, LakeError, Table, TableFile};
-
-/// Replaces files of one partition by one with the same rows. Whoever reads meanwhile sees the rows once, in the old
-/// files or in the new one. After a crash before the commit the new file is one that nothing names.
-///
-/// # Errors
-/// `Conflict`: one of the files is gone. Nothing is changed then.
-pub async fn merge(table: &mut Table, fence: Fence, files: &[Arc<TableFile>]) -> Result<(), LakeError> {
-    let add = vec![table.merge(files).await?];
-    let remove = files.iter().map(|file| TableFile::clone(file)).collect();
-    table.commit_rearranged(Change { add, remove, fence: Some(fence), ..Change::default() }).await.map(|_| ())
-}
+pub use choose::{Form, View, is_large};
+#[cfg(test)]
+pub use chore::Merged;
+pub use chore::{Chore, Done};

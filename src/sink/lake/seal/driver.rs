@@ -21,7 +21,7 @@ const CONCURRENT: usize = 4;
 
 /// How often the log is looked at for what other replicas append, and, by those who do not hold the lease, the lease:
 /// one or two small requests each time.
-const LOOK: Duration = Duration::from_secs(1);
+pub(super) const LOOK: Duration = Duration::from_secs(1);
 
 /// How often workspaces are looked for that other replicas made: one request each time.
 const DISCOVER: i64 = 2_000_000;
@@ -226,7 +226,7 @@ impl Sealer {
 }
 
 /// The lease, once it is free; `None` when told to stop and another holds it.
-async fn acquire(leases: &mut Leases, stop: &mut watch::Receiver<bool>) -> Option<Lease> {
+pub(super) async fn acquire(leases: &mut Leases, stop: &mut watch::Receiver<bool>) -> Option<Lease> {
     let mut backoff = Backoff::default();
     loop {
         let wait = match leases.attempt().await {
@@ -306,7 +306,7 @@ impl Slot {
         let started = context.now();
         let report = sealer.round(started).await?;
         let visible = context.now();
-        sealer.tidy(visible).await;
+        sealer.tidy(visible).await?;
         let Some(mut report) = report else { return Ok(None) };
         sealer.rest(&report, started, visible);
         report.end_to_visible.iter_mut().for_each(|at| *at = visible.wall.saturating_sub(*at).max(0));

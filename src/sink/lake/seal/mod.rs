@@ -17,15 +17,20 @@ mod folding;
 mod gather;
 mod index;
 mod live;
+mod once;
 mod recheck;
 mod rewrite;
+mod upkeep;
 mod workspace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 pub use self::driver::Sealer;
 pub use self::live::Timing;
+pub use self::once::{Once, Step, Told};
 pub use self::recheck::Recheck;
 use crate::enrich::fold::{Folded, fold};
 use crate::model::{Fact, Workspace};
@@ -53,6 +58,8 @@ pub struct SealOptions {
     /// Names this process among those that want the lake's lease: one that starts under the name takes back at once
     /// what its predecessor held. Default a name that nobody else has.
     pub holder: String,
+    /// Whose turn it is to put files together: one workspace at a time, as a rule.
+    pub turns: Arc<Semaphore>,
 }
 
 impl Default for SealOptions {
@@ -64,6 +71,7 @@ impl Default for SealOptions {
             session_bytes: 64 << 20,
             fold,
             recheck: None,
+            turns: Arc::new(Semaphore::new(1)),
             holder: uuid::Uuid::new_v4().to_string(),
         }
     }

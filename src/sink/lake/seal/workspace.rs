@@ -11,9 +11,9 @@ use super::gather::Gathering;
 use super::index::{Added, FileIndex};
 use super::live::{Now, Sessions, touches};
 use super::rewrite::{RUNNING_PER_FILE, Rows, rewrite};
+use super::upkeep::Upkeep;
 use super::{Progress, Report, SealOptions};
 use crate::model::{LakeKey, Status, Workspace};
-use crate::sink::lake::maintain::{crowd, merge};
 use crate::sink::lake::marks::{Mark, Marks};
 use crate::sink::lake::{Fence, Lake, LakeError, Table, TableFile, TableKind};
 
@@ -27,37 +27,30 @@ const READS: usize = 16;
 /// kept waiting by a long backlog.
 const BACKLOG: usize = 4096;
 
-/// How often small files are put together, microseconds: one merge a table takes a part of a second.
-const TIDY_EVERY: i64 = 10_000_000;
-
-/// How long after a failure.
-const TIDY_AGAIN: i64 = 600_000_000;
-
 /// A workspace's tables with what sealing knows of them. Holds ids, times and file names, no content; lost without
 /// harm, because [`WorkspaceSealer::open`] finds it again in the tables.
 pub struct WorkspaceSealer {
-    workspace: Workspace,
-    fence: Fence,
+    pub(super) workspace: Workspace,
+    pub(super) fence: Fence,
     marks: Marks,
-    facts: Table,
-    events: Table,
-    sessions: Table,
-    fact_files: FileIndex,
-    event_files: FileIndex,
-    session_files: FileIndex,
+    pub(super) facts: Table,
+    pub(super) events: Table,
+    pub(super) sessions: Table,
+    pub(super) fact_files: FileIndex,
+    pub(super) event_files: FileIndex,
+    pub(super) session_files: FileIndex,
     /// Files whose sessions are not known yet, in order of version.
-    unscanned: VecDeque<Added>,
+    pub(super) unscanned: VecDeque<Added>,
     /// The `facts` version up to which files were scanned.
     scanned: i64,
     /// The version that the stored transaction says.
     recorded: i64,
-    live: Sessions,
-    damage: Damage,
-    options: SealOptions,
+    pub(super) live: Sessions,
+    pub(super) damage: Damage,
+    pub(super) options: SealOptions,
     /// Sessions in the next round: halved when one took too much memory, doubled when one went well.
     limit: usize,
-    /// Small files are not put together before (mono).
-    tidy_at: i64,
+    pub(super) upkeep: Upkeep,
 }
 
 impl WorkspaceSealer {
@@ -94,7 +87,7 @@ impl WorkspaceSealer {
             damage: Damage::default(),
             options: options.clone(),
             limit: options.round_sessions,
-            tidy_at: i64::MIN,
+            upkeep: Upkeep::default(),
             facts,
             events,
             sessions,
@@ -206,39 +199,6 @@ impl WorkspaceSealer {
         if report.provisional > 0 {
             self.live.rest(started, now);
         }
-    }
-
-    /// Puts small files together where there are many. Nothing depends on it: what fails is logged, and tried later.
-    pub async fn tidy(&mut self, now: Now) {
-        // A file that was not scanned yet keeps its place in the order of versions.
-        if now.mono < self.tidy_at || !self.unscanned.is_empty() {
-            return;
-        }
-        self.tidy_at = now.mono.saturating_add(TIDY_EVERY);
-        if let Err(error) = self.put_together().await {
-            self.tidy_at = now.mono.saturating_add(TIDY_AGAIN);
-            tracing::warn!(workspace = %self.workspace, %error, "small files not put together, trying again later");
-        }
-    }
-
-    async fn put_together(&mut self) -> Result<(), LakeError> {
-        let whole = |file: &&Arc<TableFile>| !self.damage.is_given_up(&file.path);
-        if let Some(files) = crowd(self.fact_files.files().filter(whole)) {
-            merge(&mut self.facts, self.fence, &files).await?;
-            self.unscanned.extend(self.fact_files.advance(&self.facts).await?);
-        }
-        let running: HashSet<u64> = self.live.stored_running().map(|id| self.events.session_tag(id)).collect();
-        let settled =
-            |file: &&Arc<TableFile>| !file.sessions.iter().flat_map(|s| s.iter()).any(|s| running.contains(s));
-        if let Some(files) = crowd(self.event_files.files().filter(settled)) {
-            merge(&mut self.events, self.fence, &files).await?;
-            self.event_files.advance(&self.events).await?;
-        }
-        if let Some(files) = crowd(self.session_files.files().filter(settled)) {
-            merge(&mut self.sessions, self.fence, &files).await?;
-            self.session_files.advance(&self.sessions).await?;
-        }
-        Ok(())
     }
 
     /// Reads the facts of `due`. Where they take too much memory, the later half of the sessions is left for another

@@ -1,0 +1,197 @@
+//! Which files to put together: a choice from sizes and counts, without I/O.
+//!
+//! Files grow in steps, so that a row is written a few times in all: small ones become medium ones, those become large
+//! ones, and a day that is over is put together as a whole. Rows that are replaced soon are kept out of large files:
+//! recent days of `events` and `sessions` stop at [`MEDIUM`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::sink::lake::table::MAX_TAGS;
+use crate::sink::lake::{TableFile, TableKind};
+
+/// Steps of size. What is below the first is what a quiet second appends.
+const SMALL: u64 = 1 << 20;
+const MEDIUM: u64 = 8 << 20;
+/// A file of that size, or of that many sessions, is never put together with others again.
+const LARGE: u64 = 64 << 20;
+const LARGE_TAGS: usize = MAX_TAGS / 2;
+/// As many small files in one partition are let be; as many medium ones.
+const SMALL_CROWD: usize = 32;
+const MEDIUM_CROWD: usize = 12;
+/// As many files of a day that is over are let be when they hold little beside the largest of them.
+const OVER_CROWD: usize = 8;
+/// Files merged at a time: a few rows of each are in memory.
+const AT_ONCE: usize = 64;
+/// Of each file merged, about one row group as it is compressed is in memory; so much together.
+const GROUP: u64 = 12 << 20;
+/// Days from which on a session's rows are rarely replaced.
+const SETTLED_AFTER: i32 = 2;
+
+/// How files are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// To be merged again soon.
+    Hot,
+    /// To stay: compressed harder, with bloom filters.
+    Final,
+}
+
+/// What is known of a table when the choice is made.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    pub kind: TableKind,
+    /// Days since 1970-01-01.
+    pub today: i32,
+    /// Compressed bytes that a merge may hold of its sources.
+    pub held_bytes: u64,
+    /// Everything that can be put together is, not only crowds.
+    pub thorough: bool,
+}
+
+impl View {
+    /// Whether a partition gets no more rows, as a rule.
+    fn is_over(&self, date: i32) -> bool {
+        match self.kind {
+            TableKind::Facts => date < self.today,
+            _ => date <= self.today - SETTLED_AFTER,
+        }
+    }
+
+    /// Files of one partition to put together, the most urgent; `None`: all is well.
+    pub fn choose<'a>(&self, files: impl Iterator<Item = &'a Arc<TableFile>>) -> Option<Vec<Arc<TableFile>>> {
+        let mut days: BTreeMap<i32, Vec<&Arc<TableFile>>> = BTreeMap::new();
+        for file in files.filter(|file| !is_large(file)) {
+            days.entry(file.date).or_default().push(file);
+        }
+        let chosen = days.into_iter().filter_map(|(date, files)| self.of_day(date, files));
+        chosen.max_by_key(Vec::len)
+    }
+
+    fn of_day(&self, date: i32, mut files: Vec<&Arc<TableFile>>) -> Option<Vec<Arc<TableFile>>> {
+        files.sort_by(|a, b| (a.size, &a.path).cmp(&(b.size, &b.path)));
+        let over = self.is_over(date);
+        let small = files.partition_point(|file| file.size < SMALL);
+        let medium = files.partition_point(|file| file.size < MEDIUM);
+        let crowd = match (over, self.thorough, self.kind) {
+            (true, true, _) => files.len() > 1,
+            (true, false, _) => files.len() >= OVER_CROWD || self.outgrown(&files),
+            _ => false,
+        };
+        let limit = match () {
+            () if crowd => files.len(),
+            () if small >= SMALL_CROWD || (self.thorough && small > 1) => small,
+            () if medium - small >= MEDIUM_CROWD => medium,
+            () if self.kind == TableKind::Facts && files.len() - medium >= MEDIUM_CROWD => files.len(),
+            () => return None,
+        };
+        let chosen = self.within_bounds(&files[..limit]);
+        (chosen.len() > 1).then_some(chosen)
+    }
+
+    /// What such files become.
+    pub fn form(&self, files: &[Arc<TableFile>]) -> Form {
+        let over = files.first().is_some_and(|file| self.is_over(file.date));
+        if over || files.iter().map(|file| file.size).sum::<u64>() >= LARGE { Form::Final } else { Form::Hot }
+    }
+
+    /// Whether the smaller files hold more than an eighth of what the largest does.
+    fn outgrown(&self, files: &[&Arc<TableFile>]) -> bool {
+        let Some((largest, rest)) = files.split_last() else { return false };
+        rest.iter().map(|file| file.size).sum::<u64>() > largest.size / 8
+    }
+
+    fn within_bounds(&self, files: &[&Arc<TableFile>]) -> Vec<Arc<TableFile>> {
+        let mut held = 0;
+        let count = files.iter().take(AT_ONCE).take_while(|file| {
+            held += file.size.min(GROUP);
+            held <= self.held_bytes
+        });
+        let count = count.count();
+        files[..count].iter().map(|file| TableFile::clone(file).into()).collect()
+    }
+}
+
+/// Files whose list of sessions is unknown hold more of them than one has room for.
+pub fn is_large(file: &TableFile) -> bool {
+    file.size >= LARGE || file.sessions.as_ref().is_none_or(|sessions| sessions.len() >= LARGE_TAGS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TODAY: i32 = 10;
+
+    fn view(kind: TableKind) -> View {
+        View { kind, today: TODAY, held_bytes: 128 << 20, thorough: false }
+    }
+
+    fn files(count: usize, date: i32, size: u64) -> Vec<Arc<TableFile>> {
+        let file = |n| TableFile { path: format!("{date}/{size}/{n:04}"), size, date, sessions: Some([1].into()) };
+        (0..count).map(|n| Arc::new(file(n))).collect()
+    }
+
+    fn chosen(view: View, files: &[Arc<TableFile>]) -> Option<usize> {
+        view.choose(files.iter()).map(|files| files.len())
+    }
+
+    #[test]
+    fn today_crowds_are_put_together_step_by_step() {
+        let facts = view(TableKind::Facts);
+        assert_eq!(chosen(facts, &files(31, TODAY, 100)), None);
+        assert_eq!(chosen(facts, &[files(20, TODAY, 100), files(20, TODAY + 1, 100)].concat()), None);
+        assert_eq!(chosen(facts, &files(40, TODAY, 100)), Some(40));
+        assert_eq!(chosen(facts, &files(12, TODAY, 2 << 20)), Some(12));
+        assert_eq!(chosen(facts, &files(12, TODAY, 30 << 20)), Some(10), "within the memory for their row groups");
+        assert_eq!(chosen(view(TableKind::Events), &files(30, TODAY - 1, 30 << 20)), None, "rows are replaced still");
+        assert_eq!(chosen(facts, &files(90, TODAY, LARGE)), None);
+    }
+
+    /// As often as is asked, and whatever arrives: few files are left, and no row is written many times.
+    #[test]
+    fn a_busy_day_keeps_few_hot_files_and_writes_each_byte_a_few_times() {
+        let facts = view(TableKind::Facts);
+        let (mut lake, mut arrived, mut written) = (Vec::new(), 0u64, 0u64);
+        for n in 0..20_000u64 {
+            let size = 20_000 + (n * 7919) % 3_000_000;
+            arrived += size;
+            lake.push(Arc::new(TableFile { path: format!("{n:06}"), size, date: TODAY, sessions: Some([n].into()) }));
+            while let Some(inputs) = facts.choose(lake.iter()) {
+                let size = inputs.iter().map(|file| file.size).sum();
+                written += size;
+                lake.retain(|file| !inputs.contains(file));
+                let path = format!("{n:06}+");
+                lake.push(Arc::new(TableFile { path, size, date: TODAY, sessions: Some([n].into()) }));
+            }
+            let hot = lake.iter().filter(|file| !is_large(file)).count();
+            assert!(hot <= 64, "{hot} hot files");
+        }
+        assert!(written < 4 * arrived, "{written} bytes written for {arrived}");
+    }
+
+    #[test]
+    fn a_day_that_is_over_becomes_few_files_and_is_then_left_alone() {
+        for kind in TableKind::ALL {
+            let day = TODAY - 2;
+            let mixed = [files(3, day, 100), files(3, day, 30 << 20)].concat();
+            assert_eq!(chosen(view(kind), &mixed), Some(6));
+            let done = [files(5, day, 100 << 20), files(3, day, 1 << 20), files(1, day, 60 << 20)].concat();
+            assert_eq!(chosen(view(kind), &done), None, "little beside what is there");
+            assert_eq!(chosen(View { thorough: true, ..view(kind) }, &done), Some(4));
+            assert_eq!(chosen(View { thorough: true, ..view(kind) }, &files(1, day, 100)), None);
+        }
+    }
+
+    #[test]
+    fn what_is_merged_is_bounded_in_files_and_in_bytes_held() {
+        assert_eq!(chosen(view(TableKind::Facts), &files(500, TODAY, 100)), Some(AT_ONCE));
+        let form = |date, size| view(TableKind::Facts).form(&files(40, date, size));
+        assert_eq!(
+            (form(TODAY, 100), form(TODAY, 2 << 20), form(TODAY - 1, 100)),
+            (Form::Hot, Form::Final, Form::Final)
+        );
+        let small = View { held_bytes: 3 << 20, ..view(TableKind::Facts) };
+        assert_eq!(chosen(small, &files(40, TODAY, SMALL - 1)), Some(3));
+    }
+}

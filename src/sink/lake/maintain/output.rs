@@ -1,0 +1,151 @@
+//! The files that a merge writes: streamed to the store, a row group in memory.
+
+use std::collections::BTreeSet;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use uuid::Uuid;
+
+use super::choose::Form;
+use crate::clock::Clock;
+use crate::model::LakeKey;
+use crate::sink::lake::parquet::{FileWriter, GROUP_BYTES, Shape};
+use crate::sink::lake::place::Place;
+use crate::sink::lake::stats::FileStats;
+use crate::sink::lake::table::{MAX_TAGS, session_tag};
+use crate::sink::lake::upload::Upload;
+use crate::sink::lake::{LakeError, NewFile, TableFile, log};
+
+/// A file ends when it has that many bytes, or nearly as many sessions as a list of them may have.
+pub const TARGET: u64 = 128 << 20;
+const TAGS: usize = MAX_TAGS - 4096;
+
+/// Where rows go, in order.
+pub struct Outputs {
+    place: Place,
+    clock: Clock,
+    key: LakeKey,
+    date: i32,
+    form: Form,
+    open: Option<Output>,
+    done: Vec<NewFile>,
+}
+
+struct Output {
+    path: String,
+    written: i64,
+    writer: FileWriter,
+    upload: Upload,
+    stats: FileStats,
+    tags: BTreeSet<u64>,
+    last_session: String,
+    rows: usize,
+    group_bytes: usize,
+}
+
+impl Outputs {
+    pub fn new(place: Place, clock: Clock, key: LakeKey, date: i32, form: Form) -> Outputs {
+        Outputs { place, clock, key, date, form, open: None, done: Vec::new() }
+    }
+
+    /// Writes rows of about `bytes` in memory.
+    pub async fn write(&mut self, batch: &RecordBatch, bytes: usize) -> Result<(), LakeError> {
+        let mut output = match self.open.take() {
+            Some(output) => output,
+            None => self.start().await?,
+        };
+        let written = output.write(batch, bytes, &self.key).await;
+        let full = output.upload.size() >= TARGET || output.tags.len() >= TAGS;
+        let output = self.open.insert(output);
+        written?;
+        if full {
+            output.group_bytes = 0;
+            self.end().await?;
+        }
+        Ok(())
+    }
+
+    async fn start(&self) -> Result<Output, LakeError> {
+        let kind = self.place.kind;
+        let path = format!("{}={}/part-{}.zstd.parquet", kind.partition(), log::day_name(self.date), Uuid::new_v4());
+        let shape = Shape { blooms: self.form == Form::Final, level: if self.form == Form::Final { 6 } else { 3 } };
+        let writer = FileWriter::new(&path, kind, shape)?;
+        let written = self.clock.now();
+        let upload = Upload::start(&self.place.store, &self.place.file(&path)).await?;
+        Ok(Output {
+            path,
+            written,
+            writer,
+            upload,
+            stats: FileStats::new(kind),
+            tags: BTreeSet::new(),
+            last_session: String::new(),
+            rows: 0,
+            group_bytes: 0,
+        })
+    }
+
+    async fn end(&mut self) -> Result<(), LakeError> {
+        let Some(output) = self.open.take() else { return Ok(()) };
+        let Output { path, written, writer, mut upload, stats, tags, rows, .. } = output;
+        upload.write(writer.finish()?).await?;
+        let size = upload.finish().await?;
+        let sessions = (tags.len() <= MAX_TAGS).then(|| tags.into_iter().collect());
+        let file = TableFile { path, size, date: self.date, sessions };
+        self.done.push(NewFile { file, rows, stats: stats.json(), written });
+        Ok(())
+    }
+
+    /// The files, all of them there.
+    pub async fn finish(mut self) -> Result<Vec<NewFile>, LakeError> {
+        match self.end().await {
+            Ok(()) => Ok(std::mem::take(&mut self.done)),
+            Err(error) => {
+                self.discard().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes everything away again.
+    pub async fn discard(&mut self) {
+        if let Some(output) = self.open.take() {
+            output.upload.abort().await;
+        }
+        discard(&self.place, &std::mem::take(&mut self.done)).await;
+    }
+}
+
+/// Removes files that no commit will name. What is left after a failure is an orphan, and swept a day later.
+pub async fn discard(place: &Place, files: &[NewFile]) {
+    for new in files {
+        if let Err(error) = place.store.delete(&place.file(&new.file.path)).await {
+            tracing::debug!(%error, "a file that is not needed is still there");
+        }
+    }
+}
+
+impl Output {
+    async fn write(&mut self, batch: &RecordBatch, bytes: usize, key: &LakeKey) -> Result<(), LakeError> {
+        self.stats.add(batch);
+        self.rows += batch.num_rows();
+        self.note_sessions(batch, key);
+        self.writer.write(batch)?;
+        self.group_bytes += bytes;
+        if self.group_bytes >= GROUP_BYTES {
+            self.writer.cut()?;
+            self.group_bytes = 0;
+        }
+        self.upload.write(self.writer.take()).await
+    }
+
+    fn note_sessions(&mut self, batch: &RecordBatch, key: &LakeKey) {
+        let Some(ids) = batch.column_by_name("session_id").and_then(|ids| ids.as_string_opt::<i32>()) else { return };
+        for at in (0..ids.len()).filter(|at| ids.is_valid(*at)) {
+            let id = ids.value(at);
+            if id != self.last_session || self.tags.is_empty() {
+                self.tags.insert(session_tag(key, id));
+                id.clone_into(&mut self.last_session);
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! A table's checkpoint, and the files that nothing names any more: left by a crash before a commit, or replaced.
+
+use std::collections::HashSet;
+
+use deltalake_core::DeltaTable;
+use futures::TryStreamExt;
+
+use crate::sink::lake::{LakeError, Table};
+
+/// A file is kept that long after it was written or replaced, microseconds: a commit that names it may be on its way
+/// (writers give up after an hour), and readers finish what they began.
+const KEEP: i64 = 24 * 3_600_000_000;
+
+/// A checkpoint is written after so many commits.
+const COMMITS: i64 = 100;
+
+/// What a sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    pub checkpoint: bool,
+    pub files: usize,
+    pub bytes: u64,
+}
+
+/// Sweeps one table.
+pub async fn sweep(mut table: Table) -> Result<Swept, LakeError> {
+    let checkpoint = table.since_checkpoint() >= COMMITS;
+    if checkpoint {
+        table.checkpoint().await?;
+    }
+    let before = table.clock.now().saturating_sub(KEEP);
+    let old = table.place.store.list_older(&table.place.root, before).await?;
+    let recent = recently_removed(&table).await?;
+    table.refresh().await?;
+    let mut swept = Swept { checkpoint, ..Swept::default() };
+    for (path, size) in old {
+        let Some(name) = table.place.relative(&path) else { continue };
+        let named = table.state.files.contains_key(&name) || recent.contains(&name);
+        if named || name.starts_with("_delta_log/") || !name.ends_with(".parquet") {
+            continue;
+        }
+        table.place.store.delete(&path).await?;
+        swept.files += 1;
+        swept.bytes += size;
+    }
+    let staged = table.place.store.remove_staged(&table.place.name, before).await?;
+    Ok(Swept { files: swept.files + staged, ..swept })
+}
+
+/// Files that the log still describes as removed: readers of an older version may want them.
+async fn recently_removed(table: &Table) -> Result<HashSet<String>, LakeError> {
+    let place = &table.place;
+    let failed = |error| place.error(error);
+    let mut loaded = DeltaTable::new(place.logs.clone());
+    loaded.load_version(table.version().unsigned_abs()).await.map_err(failed)?;
+    let state = loaded.snapshot().map_err(failed)?;
+    let removed = state.all_tombstones(place.logs.as_ref());
+    removed.map_ok(|removed| removed.path().into_owned()).try_collect().await.map_err(failed)
+}

@@ -1,0 +1,73 @@
+//! Everything that the holder of the lease has to do, once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::driver::acquire;
+use super::live::{Now, micros};
+use super::workspace::WorkspaceSealer;
+use super::{Report, SealOptions};
+use crate::clock::Clock;
+use crate::model::{LakeKey, Workspace};
+use crate::sink::lake::lease::Leases;
+use crate::sink::lake::{Done, Lake, LakeError};
+
+/// Longer than it takes to follow a holder that died.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// One thing that was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Work on a workspace begins; so many files and bytes may be put together.
+    Begun {
+        files: usize,
+        bytes: u64,
+    },
+    Sealed(Report),
+    Kept(Done),
+}
+
+/// Hears of each step, in a workspace.
+pub type Told = Arc<dyn Fn(&Workspace, Step) + Send + Sync>;
+
+/// Seals what is due, puts together what can be, writes checkpoints and removes what nothing names, in every workspace.
+/// May be dropped at any time, which is as safe as a crash.
+pub struct Once {
+    pub lake: Lake,
+    pub key: LakeKey,
+    pub clock: Clock,
+    pub options: SealOptions,
+}
+
+impl Once {
+    /// `told` hears of each step. `false`: another process holds the lease, and does the same work.
+    ///
+    /// # Errors
+    /// The lake cannot be read or written; what was done until then stays.
+    pub async fn run(self, told: Told) -> Result<bool, LakeError> {
+        let mut leases = Leases::new(&self.lake, &self.options.holder);
+        let (give_up, mut stop) = watch::channel(false);
+        let patience = tokio::spawn(async move {
+            tokio::time::sleep(PATIENCE).await;
+            give_up.send_replace(true);
+        });
+        let lease = acquire(&mut leases, &mut stop).await;
+        patience.abort();
+        let Some(lease) = lease else { return Ok(false) };
+        let started = Instant::now();
+        for workspace in self.lake.workspaces().await? {
+            let now = Now { mono: micros(started.elapsed()), wall: self.clock.now() };
+            let open = WorkspaceSealer::open(&self.lake, &self.key, &workspace, lease.fence(), &self.options, now);
+            let mut sealer = open.await?;
+            sealer.seal_all(now, &|report| told(&workspace, Step::Sealed(report.clone()))).await?;
+            let (files, bytes) = sealer.untidy();
+            told(&workspace, Step::Begun { files, bytes });
+            sealer.tidy_all(now, &|done| told(&workspace, Step::Kept(done))).await?;
+        }
+        lease.release().await;
+        Ok(true)
+    }
+}

@@ -1,0 +1,181 @@
+//! What the holder of the lease does for a workspace's files between rounds of sealing.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Report;
+use super::live::Now;
+use super::workspace::WorkspaceSealer;
+#[cfg(test)]
+use crate::sink::lake::maintain;
+use crate::sink::lake::maintain::{Chore, Done, Form, View, is_large};
+use crate::sink::lake::{LakeError, TableFile, TableKind};
+
+/// How often small files are looked for, microseconds.
+const TIDY_EVERY: i64 = 10_000_000;
+/// How long after a failure.
+const TIDY_AGAIN: i64 = 300_000_000;
+/// How often checkpoints are written and orphans looked for, of one table after the other.
+const SWEEP_EVERY: i64 = 600_000_000;
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+/// What is under way, and when to look again (mono).
+pub struct Upkeep {
+    chore: Option<Chore>,
+    tidy_at: i64,
+    sweep_at: i64,
+    /// The table to sweep next.
+    next: usize,
+}
+
+impl Default for Upkeep {
+    fn default() -> Upkeep {
+        // A start has better things to do.
+        Upkeep { chore: None, tidy_at: i64::MIN, sweep_at: 60_000_000, next: 0 }
+    }
+}
+
+impl WorkspaceSealer {
+    /// Takes a look at the files: commits what was made since the last look, and begins what is to be done next. Nothing
+    /// depends on it: what fails is logged, and tried later.
+    ///
+    /// # Errors
+    /// `Fenced` alone: another process has taken over.
+    pub async fn tidy(&mut self, now: Now) -> Result<(), LakeError> {
+        if let Some(chore) = self.upkeep.chore.take_if(|chore| chore.is_finished()) {
+            self.conclude(chore, now).await?;
+        }
+        // A file that was not scanned yet keeps its place in the order of versions.
+        if self.upkeep.chore.is_some() || now.mono < self.upkeep.tidy_at || !self.unscanned.is_empty() {
+            return Ok(());
+        }
+        self.upkeep.tidy_at = now.mono.saturating_add(TIDY_EVERY);
+        self.upkeep.chore = match self.choose(now, false) {
+            Some((kind, files, form)) => Chore::merge(self.table(kind), files, form, &self.options.turns),
+            None if now.mono >= self.upkeep.sweep_at => {
+                let kind = TableKind::ALL[self.upkeep.next % TableKind::ALL.len()];
+                self.upkeep.next += 1;
+                self.upkeep.sweep_at = now.mono.saturating_add(SWEEP_EVERY / TableKind::ALL.len() as i64);
+                Chore::sweep(self.table(kind), &self.options.turns)
+            }
+            None => None,
+        };
+        Ok(())
+    }
+
+    async fn conclude(&mut self, chore: Chore, now: Now) -> Result<(), LakeError> {
+        match self.finish(chore).await {
+            // There may be more of it.
+            Ok(Done::Merged(merged)) => {
+                self.upkeep.tidy_at = now.mono;
+                tracing::debug!(workspace = %self.workspace, ?merged, "files put together");
+            }
+            Ok(Done::Swept(swept)) => tracing::debug!(workspace = %self.workspace, ?swept, "table swept"),
+            Ok(Done::Nothing) => {}
+            Err(error @ LakeError::Fenced { .. }) => return Err(error),
+            Err(error) => {
+                self.upkeep.tidy_at = now.mono.saturating_add(TIDY_AGAIN);
+                tracing::warn!(workspace = %self.workspace, %error, "files not put together, trying again later");
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self, chore: Chore) -> Result<Done, LakeError> {
+        let (kind, fence) = (chore.kind(), self.fence);
+        let table = match kind {
+            TableKind::Facts => &mut self.facts,
+            TableKind::Events => &mut self.events,
+            TableKind::Sessions => &mut self.sessions,
+        };
+        let done = chore.finish(table, fence).await;
+        match kind {
+            TableKind::Facts => self.unscanned.extend(self.fact_files.advance(&self.facts).await?),
+            TableKind::Events => drop(self.event_files.advance(&self.events).await?),
+            TableKind::Sessions => drop(self.session_files.advance(&self.sessions).await?),
+        }
+        done
+    }
+
+    fn table(&self, kind: TableKind) -> &crate::sink::lake::Table {
+        match kind {
+            TableKind::Facts => &self.facts,
+            TableKind::Events => &self.events,
+            TableKind::Sessions => &self.sessions,
+        }
+    }
+
+    /// Files to put together. Those with rows of running sessions are left alone: they are replaced soon.
+    fn choose(&self, now: Now, thorough: bool) -> Option<(TableKind, Vec<Arc<TableFile>>, Form)> {
+        let today = i32::try_from(now.wall.div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX);
+        let held_bytes = 4 * self.options.round_bytes as u64;
+        let running: HashSet<u64> = self.live.stored_running().map(|id| self.events.session_tag(id)).collect();
+        let settled =
+            |file: &&Arc<TableFile>| !file.sessions.iter().flat_map(|s| s.iter()).any(|s| running.contains(s));
+        let whole = |file: &&Arc<TableFile>| !self.damage.is_given_up(&file.path);
+        TableKind::ALL.into_iter().find_map(|kind| {
+            let view = View { kind, today, held_bytes, thorough };
+            let chosen = match kind {
+                TableKind::Facts => view.choose(self.fact_files.files().filter(whole)),
+                TableKind::Events => view.choose(self.event_files.files().filter(settled)),
+                TableKind::Sessions => view.choose(self.session_files.files().filter(settled)),
+            };
+            chosen.map(|files| {
+                let form = view.form(&files);
+                (kind, files, form)
+            })
+        })
+    }
+
+    /// Everything that there is to do, now. `told` hears of each step.
+    ///
+    /// # Errors
+    /// What cannot be done; what was done until then stays.
+    pub async fn tidy_all(&mut self, now: Now, told: &(dyn Fn(Done) + Sync)) -> Result<(), LakeError> {
+        while let Some((kind, files, form)) = self.choose(now, true) {
+            let Some(chore) = Chore::merge(self.table(kind), files, form, &self.options.turns) else { return Ok(()) };
+            match self.finish(chore).await? {
+                Done::Nothing => return Ok(()),
+                done => told(done),
+            }
+        }
+        for kind in TableKind::ALL {
+            let Some(chore) = Chore::sweep(self.table(kind), &self.options.turns) else { return Ok(()) };
+            told(self.finish(chore).await?);
+        }
+        Ok(())
+    }
+
+    /// Seals everything that is due.
+    ///
+    /// # Errors
+    /// What was sealed until then stays; what is left is still due.
+    pub async fn seal_all(&mut self, now: Now, observe: &(dyn Fn(&Report) + Send + Sync)) -> Result<(), LakeError> {
+        loop {
+            self.scan(now).await?;
+            match self.round(now).await? {
+                Some(report) => observe(&report),
+                None if self.unscanned.is_empty() => return Ok(()),
+                None => {}
+            }
+        }
+    }
+
+    /// What [`WorkspaceSealer::tidy_all`] has before it: files that may still be put together, and their bytes.
+    pub fn untidy(&self) -> (usize, u64) {
+        let files = [&self.fact_files, &self.event_files, &self.session_files];
+        let small = files.into_iter().flat_map(|files| files.files()).filter(|file| !is_large(file));
+        small.fold((0, 0), |(count, bytes), file| (count + 1, bytes + file.size))
+    }
+
+    #[cfg(test)]
+    pub async fn tidied(&mut self, now: Now) -> Option<maintain::Merged> {
+        self.upkeep.tidy_at = i64::MIN;
+        self.tidy(now).await.unwrap();
+        let chore = self.upkeep.chore.take()?;
+        match self.finish(chore).await.unwrap() {
+            Done::Merged(merged) => Some(merged),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+"""Times the queries of examples/duckdb on a lake, and on the same data written in one go by DuckDB itself.
+
+    compare.py LAKE SCRATCH [--runs 5]
+
+Prints each query's best time (the machine may be shared) on both, their ratio, and the sizes of the tables. SCRATCH is a
+directory for DuckDB's own files; those of an earlier call are used again.
+"""
+
+import argparse
+import os
+import pathlib
+import tempfile
+import time
+
+import duckdb
+
+from lake import extension, quote
+
+EXAMPLES = pathlib.Path(__file__).parents[2] / "examples" / "duckdb"
+TABLES = {"facts": ("received_date", "session_id, time, fact_id"), "events": ("date", "session_id, seq"),
+          "sessions": ("date", "session_id")}
+
+
+def connect(folder, lake):
+    connection = duckdb.connect(config={"extension_directory": folder, "threads": 2})
+    connection.execute(f"INSTALL {quote(extension('delta'))}")
+    connection.execute(f"SET VARIABLE lake = {quote(lake)}")
+    connection.execute((EXAMPLES / "setup.sql").read_text())
+    return connection
+
+
+def write(connection, scratch):
+    for table, (partition, order) in TABLES.items():
+        target = scratch / table
+        if not target.exists():
+            connection.execute(
+                f"COPY (FROM {table} ORDER BY {partition}, {order}) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd, "
+                f"COMPRESSION_LEVEL 6, ROW_GROUP_SIZE 16000, PARTITION_BY ({partition}), WRITE_PARTITION_COLUMNS false)")
+
+
+def queries(connection):
+    session = connection.execute("SELECT session_id FROM sessions ORDER BY session_id LIMIT 1 OFFSET 1000").fetchone()[0]
+    for name, value in {"session": session, "over_usd": 5, "text": "parse"}.items():
+        connection.execute(f"SET VARIABLE {name} = {quote(value) if isinstance(value, str) else value}")
+    for file in sorted(EXAMPLES.glob("*.sql")):
+        if not file.name.startswith("setup"):
+            yield file.name, file.read_text()
+    yield "one session by id", f"SELECT * FROM events WHERE session_id = {quote(session)} ORDER BY seq"
+
+
+def best(connection, sql, runs):
+    times = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        connection.execute(sql).fetchall()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def size(folder, names=None):
+    files = pathlib.Path(folder).rglob("*.parquet")
+    return sum(f.stat().st_size for f in files if names is None or f.name in names)
+
+
+def live(connection, lake, table):
+    """Names of the files that count: those that were replaced stay for a day."""
+    listed = connection.execute(f"SELECT DISTINCT filename FROM delta_scan({quote(f'{lake}/default/{table}')}, filename = true)")
+    return {os.path.basename(row[0]) for row in listed.fetchall()}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("lake")
+    parser.add_argument("scratch", type=pathlib.Path)
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args()
+    options.scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = connect(folder, options.lake), connect(folder, options.lake)
+        write(theirs, options.scratch)
+        for table in TABLES:
+            theirs.execute(f"CREATE OR REPLACE VIEW {table} AS FROM read_parquet("
+                           f"{quote(str(options.scratch / table / '**' / '*.parquet'))}, hive_partitioning = true)")
+        for table in TABLES:
+            names = live(ours, options.lake, table)
+            a, b = size(f"{options.lake}/default/{table}", names), size(options.scratch / table)
+            print(f"{table:<28} {len(names):>6} files {a / 2**20:>9.1f} MiB, DuckDB's {b / 2**20:>9.1f} MiB, ratio {a / b:.2f}")
+        for name, sql in queries(ours):
+            for key in ("session", "over_usd", "text"):
+                value = ours.execute(f"SELECT getvariable('{key}')").fetchone()[0]
+                theirs.execute(f"SET VARIABLE {key} = {quote(value) if isinstance(value, str) else value}")
+            a, b = best(ours, sql, options.runs), best(theirs, sql, options.runs)
+            print(f"{name:<28} {a * 1000:>8.1f} ms, DuckDB's {b * 1000:>8.1f} ms, ratio {a / b:.2f}")
+
+
+if __name__ == "__main__":
+    main()
