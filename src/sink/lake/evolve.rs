@@ -100,7 +100,7 @@ mod tests {
         let lake = TestLake::new().await;
         lake.append(&[samples::fact("s1", 1)]).await;
         altered(&lake, Some("ttft_ms"), None).await;
-        let mut table = lake.table(TableKind::Facts).await;
+        let table = lake.table(TableKind::Facts).await;
         let version = table.version();
         assert_eq!(fit(TableKind::Facts, table.state.metadata.as_ref()), Some(Fit::Same));
         assert_eq!(lake.table(TableKind::Facts).await.version(), version);
