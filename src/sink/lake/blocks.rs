@@ -19,7 +19,7 @@ use super::encode;
 use super::error::LakeError;
 use super::log;
 use super::parquet::{FileWriter, GROUP_BYTES, Shape};
-use super::reader::Batches;
+use super::reader::{self, BATCH_ROWS, Batches};
 use super::row::{Row, day_of};
 use super::stats::FileStats;
 use super::{NewFile, Table, TableFile, TableKind, heavy};
@@ -141,7 +141,8 @@ impl Table {
         file: &TableFile,
         sessions: Arc<HashSet<String>>,
     ) -> Result<Option<Vec<Block>>, LakeError> {
-        let (batches, date) = (self.batches(file).await?, file.date);
+        let (path, date) = (self.place.file(&file.path), file.date);
+        let batches = reader::batches(&self.place.store, path, self.place.kind, file, BATCH_ROWS).await?;
         let runtime = tokio::runtime::Handle::current();
         heavy::run(move || runtime.block_on(beside(batches, date, &sessions))).await?
     }

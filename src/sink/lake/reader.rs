@@ -31,7 +31,7 @@ const SESSION: &str = "session_id";
 /// Covers the footer of almost every file, so that opening one is a single read.
 const FOOTER_HINT: usize = 64 << 10;
 /// Rows decoded at a time.
-const BATCH_ROWS: usize = 2048;
+pub(super) const BATCH_ROWS: usize = 2048;
 
 type Reader = ParquetRecordBatchStreamBuilder<Ranges>;
 

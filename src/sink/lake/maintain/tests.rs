@@ -63,7 +63,7 @@ async fn a_merge_whose_inputs_changed_is_thrown_away() {
     let lake = TestLake::new().await;
     let mut table = crowded(&lake).await;
     let inputs = files(&table).await;
-    let chore = Chore::merge(&table, inputs.clone(), &turns()).unwrap();
+    let chore = Chore::merge(&table, inputs.clone(), Form::Final, &turns()).unwrap();
     let mut other = lake.table(TableKind::Facts).await;
     let remove = vec![TableFile::clone(&inputs[0])];
     other.commit(Change { remove, fence: Some(Fence::new(1)), ..Change::default() }).await.unwrap();
