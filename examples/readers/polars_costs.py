@@ -10,7 +10,10 @@ import polars as pl
 
 def costs(lake: str, workspace: str = "default") -> pl.DataFrame:
     sessions = pl.scan_delta(f"{lake}/{workspace}/sessions")
-    by_user = sessions.group_by("user_email", "date").agg(pl.len().alias("sessions"), pl.col("cost_usd").sum())
+    cost = pl.col("cost_usd")
+    # Polars makes 0 of a sum of nothing; a cost that nobody reported is not 0.
+    cost = pl.when(cost.count() > 0).then(cost.sum()).alias("cost_usd")
+    by_user = sessions.group_by("user_email", "date").agg(pl.len().alias("sessions"), cost)
     return by_user.sort("date", "user_email").collect()
 
 
