@@ -169,10 +169,10 @@ fn verify(lake: &Lake, ledger: &Ledger, seed: u64) {
     // What one process makes of these records: a model call for each, and its cost.
     let wrong = "SELECT * FROM (SELECT session_id, count(DISTINCT request_id) calls FROM facts
                                 WHERE session_id LIKE 'kill-%' GROUP BY 1) f
-                 FULL JOIN (SELECT session_id, count(*) n, sum(model_calls) calls, sum(cost_usd) cost FROM sessions
+                 FULL JOIN (SELECT session_id, count(*) n, sum(model_calls) calls, sum(cost_usd) AS spent FROM sessions
                             WHERE session_id LIKE 'kill-%' GROUP BY 1) s USING (session_id)
                  WHERE s.n IS DISTINCT FROM 1 OR s.calls IS DISTINCT FROM f.calls
-                    OR s.cost IS DISTINCT FROM f.calls * 0.001";
+                    OR s.spent IS DISTINCT FROM f.calls * 0.001";
     let events = "SELECT request_id, count(*) n FROM events WHERE session_id LIKE 'kill-%' GROUP BY 1";
     let answers = lake.when(&settled, &[facts, events, wrong]);
     assert!(answers[2].is_empty(), "seed {seed}: sessions that one process would seal otherwise: {:?}", answers[2]);
