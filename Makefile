@@ -18,7 +18,7 @@ LOAD ?=
 # What `make conformance` runs: --item N, more than once; nothing: all
 ITEMS ?=
 
-.PHONY: help test lint check conformance bench bench-latency faults faults-long load hostile fuzz demo sbom clean
+.PHONY: help test lint check conformance bench bench-latency faults faults-long fault-tools load hostile fuzz demo sbom clean
 
 help: ## Lists the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -45,12 +45,21 @@ bench-latency: $(STAMP) ## End of a session to its readable row, 1,000 sessions,
 	cargo build --release
 	$(VENV)/bin/python tests/py/latency.py --sessions 1000
 
-faults: $(STAMP) ## Kills, disks, stores, crowds against the release build; under 10 minutes (FAULTS='store kill --seed 7')
+faults: $(STAMP) fault-tools ## Kills, disks, stores, crowds against the release build; under 10 minutes (FAULTS='store kill --seed 7')
 	cargo build --release
 	SESSIONLAKE_BINARY=$(RELEASE) cargo test --test faults -- run $(FAULTS)
 
 faults-long: ## The same for hours: 1,000 kills, a store that is away for an hour
 	$(MAKE) faults FAULTS='--long $(FAULTS)'
+
+# Faults whose tools are missing are skipped, and say so.
+fault-tools:
+	@missing=; command -v strace >/dev/null 2>&1 || missing=strace; \
+	ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing="$$missing faketime"; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	  (apt-get update -qq && apt-get install -qq -y --no-install-recommends $$missing) >/dev/null 2>&1 \
+	    || echo "could not be installed: $$missing"; \
+	fi
 
 load: $(STAMP) ## 10,000 log records/s for 10 minutes against the release build (LOAD='--rate 5000 --minutes 1')
 	cargo build --release

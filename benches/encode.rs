@@ -9,7 +9,7 @@ use sessionlake::sink::lake::{Lake, LakeOptions, TableKind};
 fn encode(c: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let dir = tempfile::tempdir().expect("a directory");
-    let options = LakeOptions { url: dir.path().display().to_string(), storage: Vec::new() };
+    let options = LakeOptions { url: dir.path().display().to_string(), ..LakeOptions::default() };
     let lake = runtime.block_on(Lake::open(&options)).expect("a lake");
     let table = runtime.block_on(lake.table(&Workspace::default(), TableKind::Facts, &common::key())).expect("a table");
     for (name, request) in [("logs100", common::logs100()), ("content100", common::content100())] {

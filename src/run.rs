@@ -7,6 +7,7 @@
 mod access;
 mod background;
 mod data_dir;
+mod descriptors;
 mod journal;
 mod key;
 mod maintain;
@@ -183,7 +184,8 @@ pub fn forbid_core_dumps() -> Result<()> {
 }
 
 /// Starts every stage; returns when all listeners accept.
-pub async fn start(config: Config, clock: Clock) -> Result<Running> {
+pub async fn start(mut config: Config, clock: Clock) -> Result<Running> {
+    descriptors::fit(&mut config);
     if data_dir::prepare(&config.data_dir)? {
         let dir = config.data_dir.display();
         tracing::warn!(%dir, "others could enter the data directory: its mode is 0700 now");
@@ -232,8 +234,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
     let receiving = start_receiving(&config, &intake, &door, listeners.grpc, listeners.http);
     health.set("receiver", State::Ok);
     watching.spawn(journal::watch(journal.clone(), metrics, health.clone()));
-    let lake_url = config.lake_options().url;
-    tracing::info!(grpc = %addresses.grpc, http = %addresses.http, health = %addresses.health, lake = lake_url, "ready");
+    tracing::info!(grpc = %addresses.grpc, http = %addresses.http, health = %addresses.health, lake = config.lake_name(), "ready");
     let data_dir = config.data_dir;
     Ok(Running {
         addresses,

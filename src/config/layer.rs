@@ -37,6 +37,7 @@ impl<'a> Layer<'a> {
         self.extensions(file.extensions.unwrap_or_default(), config);
         let auth = file.auth.unwrap_or_default();
         self.set(&auth.enabled, values::boolean, |on| config.auth.enabled = on);
+        self.set(&auth.strict_workspaces, values::boolean, |on| config.limits.strict_workspaces = on);
         let maintenance = file.maintenance.unwrap_or_default();
         self.set(&maintenance.enabled, values::boolean, |on| config.maintenance.enabled = on);
         self.journal(file.journal.unwrap_or_default(), &mut config.journal);
@@ -77,7 +78,10 @@ impl<'a> Layer<'a> {
     }
 
     fn lake(&mut self, written: written::Lake, lake: &mut LakeConfig) {
-        self.set(&written.url, values::lake_url, |url| lake.url = Some(url));
+        self.set(&written.url, values::lake_url, |url| {
+            lake.url = Some(url);
+            lake.written = written.url.as_ref().map(|text| text.value.clone());
+        });
         self.set(&written.flush_interval, |v| values::duration_in(v, "100ms", "1h"), |d| lake.flush_interval = d);
         self.storage(written.storage.unwrap_or_default(), &mut lake.storage);
     }

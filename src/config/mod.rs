@@ -94,6 +94,8 @@ pub struct HttpConfig {
 
 #[derive(Clone, Debug)]
 pub struct LakeConfig {
+    /// `url` as it was written, `${env:...}` and all: for people to read.
+    pub written: Option<String>,
     /// `s3://bucket/prefix`, `file:///...` or a directory; `None`: `<data_dir>/lake`.
     pub url: Option<String>,
     /// Default 5 seconds.
@@ -146,7 +148,12 @@ impl Default for Config {
             maintenance: MaintenanceConfig { enabled: true },
             idle_timeout: Duration::from_secs(600),
             redaction_rules: Vec::new(),
-            lake: LakeConfig { url: None, flush_interval: Duration::from_secs(5), storage: StorageConfig::default() },
+            lake: LakeConfig {
+                written: None,
+                url: None,
+                flush_interval: Duration::from_secs(5),
+                storage: StorageConfig::default(),
+            },
             limits: IntakeLimits::default(),
             in_flight_bytes: None,
             memory_limit_bytes: 512 << 20,
@@ -178,7 +185,12 @@ impl Config {
     /// Where the lake is and how to reach it. Holds secrets: not for logs.
     pub fn lake_options(&self) -> LakeOptions {
         let url = self.lake.url.clone().unwrap_or_else(|| self.data_dir.join("lake").display().to_string());
-        LakeOptions { url, storage: self.lake.storage.options() }
+        LakeOptions { url, name: self.lake.written.clone(), storage: self.lake.storage.options() }
+    }
+
+    /// Where the lake is, for logs and messages: without what environment variables hold.
+    pub fn lake_name(&self) -> String {
+        self.lake.written.clone().unwrap_or_else(|| self.lake_options().url)
     }
 }
 

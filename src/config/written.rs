@@ -111,7 +111,7 @@ sections! {
     HealthCheck { endpoint: Text, insecure: Text, tls: Tls }
     /// A listener whose name is settled and which this version does not have yet.
     Reserved { endpoint: Text }
-    Auth { enabled: Text }
+    Auth { enabled: Text, strict_workspaces: Text }
     Maintenance { enabled: Text }
     Journal { max_size: Text, segment_size: Text, max_disk_percent: Text }
     Service { telemetry: Telemetry, extensions: Vec<Text>, pipelines: BTreeMap<String, Pipeline> }

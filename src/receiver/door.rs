@@ -2,12 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::Method;
-use axum::http::request::Parts;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::{Router, body::Body};
 
 use super::body::Reader;
 use super::claims;
@@ -44,22 +43,21 @@ async fn admit(State(guard): State<Guard>, mut request: Request, next: Next) -> 
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
     match guard.door.admit(request.headers(), peer, Permission::Ingest) {
         Ok(caller) => {
-            if claims::in_headers(request.headers(), &caller.workspace) {
-                guard.intake.metrics().claims(Claim::Header).add(1);
+            let another = claims::in_headers(request.headers(), &caller.workspace);
+            if let Err(refusal) = guard.intake.claimed(Claim::Header, another) {
+                return guard.refuse(&refusal, request).await;
             }
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(denied) => {
-            let (parts, body) = request.into_parts();
-            guard.refuse(&Refusal::Denied(denied), &parts, body).await
-        }
+        Err(denied) => guard.refuse(&Refusal::Denied(denied), request).await,
     }
 }
 
 impl Guard {
     /// In the words of the protocol that was spoken.
-    async fn refuse(&self, refusal: &Refusal, parts: &Parts, body: Body) -> Response {
+    async fn refuse(&self, refusal: &Refusal, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
         let media_type = media_type(&parts.headers);
         if media_type.starts_with("application/grpc") {
             return replies::refuse_grpc(refusal);

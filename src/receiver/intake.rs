@@ -30,7 +30,7 @@ pub struct Intake {
     clock: Clock,
     metrics: Metrics,
     quotas: Quotas,
-    limits: RecordLimits,
+    limits: IntakeLimits,
     workers: Workers,
 }
 
@@ -39,6 +39,8 @@ pub struct Intake {
 pub struct IntakeLimits {
     pub record: RecordLimits,
     pub quota: QuotaOptions,
+    /// A request that names another workspace than its token's is refused; `false`: it is counted.
+    pub strict_workspaces: bool,
 }
 
 /// What was done with an accepted request.
@@ -68,7 +70,7 @@ impl Intake {
         limits: IntakeLimits,
     ) -> Intake {
         let quotas = Quotas::new(budget, limits.quota);
-        Intake { redactor, journal, clock, metrics, quotas, limits: limits.record, workers: Workers::new() }
+        Intake { redactor, journal, clock, metrics, quotas, limits, workers: Workers::new() }
     }
 
     /// A permit for the bytes of a request that is about to be read.
@@ -78,6 +80,15 @@ impl Intake {
 
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Counts a workspace that is not the token's; in strict mode nothing of such a request is taken.
+    pub fn claimed(&self, claim: Claim, another: bool) -> Result<(), Refusal> {
+        if !another {
+            return Ok(());
+        }
+        self.metrics.claims(claim).add(1);
+        if self.limits.strict_workspaces { Err(Refusal::Workspace) } else { Ok(()) }
     }
 
     pub fn workers(&self) -> &Workers {
@@ -94,10 +105,8 @@ impl Intake {
     ) -> Result<Accepted, Refusal> {
         let workspace = caller.workspace.clone();
         let Held { bytes, mut permit } = request;
-        if claims::in_otlp(&bytes, &workspace) {
-            self.metrics.claims(Claim::Payload).add(1);
-        }
-        let (redactor, delivery, limits) = (self.redactor.get(), self.delivery(caller), self.limits);
+        self.claimed(Claim::Payload, claims::in_otlp(&bytes, &workspace))?;
+        let (redactor, delivery, limits) = (self.redactor.get(), self.delivery(caller), self.limits.record);
         let (request_bytes, held_bytes) = (bytes.len() as u64, permit.bytes());
         let job = move || {
             permit.cover(Extent::of(signal, &bytes).memory(bytes.len()))?;
@@ -132,16 +141,14 @@ impl Intake {
         if envelopes.is_empty() {
             return Ok(Accepted::default());
         }
-        if claims::in_envelopes(&envelopes, &caller.workspace) {
-            self.metrics.claims(Claim::Payload).add(1);
-        }
+        self.claimed(Claim::Payload, claims::in_envelopes(&envelopes, &caller.workspace))?;
         let records = envelopes.len() as u64;
         self.quotas.spend(&caller.workspace, permit.bytes() as u64, records, Instant::now());
         let (redactor, delivery) = (self.redactor.get(), self.delivery(caller));
         let redacted = self.workers.run(permit.bytes(), move || redactor.redact_hooks(delivery, envelopes)).await?;
         self.count(&redacted.hits, &redacted.reported, redacted.dropped);
         let Some(batch) = redacted.batch else { return Ok(Accepted::default()) };
-        let (batch, cuts) = batch.within(&self.limits);
+        let (batch, cuts) = batch.within(&self.limits.record);
         self.keep(Transport::Http, redacted.records, batch, permit).await?;
         Ok(Accepted { records: redacted.records, partial: partial(0, None, cuts) })
     }

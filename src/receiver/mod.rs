@@ -10,6 +10,7 @@ mod connection;
 mod cors;
 pub mod door;
 pub mod encoding;
+mod heads;
 mod hook_json;
 pub mod hooks;
 pub mod intake;

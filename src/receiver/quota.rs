@@ -22,9 +22,9 @@ pub struct QuotaOptions {
 }
 
 impl Default for QuotaOptions {
-    /// A quarter of the memory is always there for the others.
+    /// A fifth of the memory is always there for the others.
     fn default() -> QuotaOptions {
-        QuotaOptions { in_flight_percent: 75, bytes_per_second: None, records_per_second: None }
+        QuotaOptions { in_flight_percent: 80, bytes_per_second: None, records_per_second: None }
     }
 }
 

@@ -12,6 +12,9 @@ use crate::receiver::otlp::json::JsonError;
 pub enum Refusal {
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// Only in strict mode: otherwise such a claim is counted and has no effect.
+    #[error("the request names another workspace than its token's: send no workspace, or use that one's token")]
+    Workspace,
     #[error("content type must be {expected}")]
     MediaType { expected: &'static str },
     #[error("content encoding must be one of gzip, zstd, deflate, identity, and only one")]

@@ -63,6 +63,7 @@ pub fn answer(refusal: &Refusal) -> Answer {
             grpc: Code::ResourceExhausted,
             retry: Some(Duration::from_secs(*seconds)),
         },
+        Refusal::Workspace => refused(StatusCode::FORBIDDEN, Code::PermissionDenied),
         Refusal::Denied(_) => refused(StatusCode::UNAUTHORIZED, Code::Unauthenticated),
         Refusal::MediaType { .. } => refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument),
         Refusal::Encoding => refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Unimplemented),

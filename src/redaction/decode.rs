@@ -124,12 +124,14 @@ fn edge_before(bytes: &[u8], at: usize, floor: usize, around: usize) -> usize {
 }
 
 fn edge_after(bytes: &[u8], at: usize, around: usize) -> usize {
-    let line = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |n| at + n);
+    // Not looked for beyond: in a long line without an edge every stretch would search all of the rest.
+    let most = (at + 16 * around).min(bytes.len());
+    let line = memchr::memchr(b'\n', &bytes[at..most]).map_or(most, |n| at + n);
     if line - at <= around {
         return line;
     }
     let space = bytes[at + around..line].iter().position(u8::is_ascii_whitespace);
-    space.map_or(line, |n| at + around + n).min(at + 16 * around)
+    space.map_or(line, |n| at + around + n)
 }
 
 /// Decodes every escape of a stretch: JSON's and C's backslashes, `%XX`, HTML entities.

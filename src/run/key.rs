@@ -36,7 +36,7 @@ pub async fn lake_key(lake: &Lake, config: &Config) -> Result<LakeKey> {
         (Ok(Err(error)), None) => Err(error).context("cannot read or make the lake's key"),
         (Err(_), None) => anyhow::bail!(
             "the lake at {} does not answer: the first start needs it; check exporters.lake.url and its storage settings",
-            config.lake_options().url
+            config.lake_name()
         ),
     }
 }

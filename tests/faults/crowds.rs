@@ -1,9 +1,7 @@
 //! Others ask for more than their share.
 
-use std::fs;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -11,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::bodies::{Bodies, Plan};
 use crate::harness::Setup;
 use crate::load::{Load, Rate};
+use crate::needs::MemoryGroup;
 use crate::rss::{self, Rss};
 use crate::trial::{Context, Outcome, Trial};
 
@@ -86,7 +85,7 @@ fn crowd(port: u16, count: usize) -> Vec<TcpStream> {
 
 /// 256 MiB, and four times what the process can do. The kernel holds the limit too: what exceeds it is killed.
 pub fn memory(context: &Context) -> Outcome {
-    let group = MemoryGroup::new("256M");
+    let group = MemoryGroup::make("server", "256M").expect("a memory control group: it was tried");
     let mut setup = Setup { wrapper: group.wrapper(), ..Setup::default() };
     setup.settings.push("memory_limit_mib=256".into());
     let plan = Plan { records: 1000, sessions: 50, batches: 20 };
@@ -104,33 +103,4 @@ pub fn memory(context: &Context) -> Outcome {
     trial.promise(retryable, || format!("refusals that clients do not repeat: {:?}", ledger.refused()));
     trial.promise(peak <= 256, || format!("the resident size reached {peak} MiB"));
     trial.finish(&ledger, since)
-}
-
-/// A control group with a bound on memory; removed when dropped.
-struct MemoryGroup(PathBuf);
-
-impl MemoryGroup {
-    fn new(limit: &str) -> MemoryGroup {
-        let version_1 = Path::new("/sys/fs/cgroup/memory");
-        let (root, file) = match version_1.exists() {
-            true => (version_1, "memory.limit_in_bytes"),
-            false => (Path::new("/sys/fs/cgroup"), "memory.max"),
-        };
-        let group = root.join(format!("sessionlake-faults-{}", std::process::id()));
-        let made = fs::create_dir(&group).and_then(|()| fs::write(group.join(file), limit));
-        assert!(made.is_ok(), "{}: {made:?}: this fault needs root and memory control groups", group.display());
-        MemoryGroup(group)
-    }
-
-    /// Runs a program inside.
-    fn wrapper(&self) -> Vec<String> {
-        let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", self.0.display());
-        ["sh", "-c", &enter, "sh"].map(str::to_owned).to_vec()
-    }
-}
-
-impl Drop for MemoryGroup {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
-    }
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Setup, wait_for};
 use crate::http;
-use crate::load::Rate;
+use crate::load::{Load, Rate};
 use crate::process::accepts_again;
 use crate::trial::{Context, Outcome, Trial};
 
@@ -23,7 +23,7 @@ impl SmallDisk {
         let dir = tempfile::Builder::new().prefix("sessionlake-disk-").tempdir().unwrap();
         let options = format!("size={size},mode=0700");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(dir.path()).status();
-        assert!(mounted.is_ok_and(|status| status.success()), "tmpfs cannot be mounted: this fault needs root");
+        assert!(mounted.is_ok_and(|status| status.success()), "tmpfs cannot be mounted");
         SmallDisk(dir)
     }
 
@@ -76,12 +76,24 @@ fn ready_again(trial: &mut Trial<'_>) {
     trial.note(format!("ready: {}", status["status"]));
 }
 
-/// Runs the server with failing syncs of data, from the `when`th on (`strace -e inject`).
-fn failing_syncs(when: &str) -> Setup {
-    let inject = format!("inject=fdatasync:error=EIO:when={when}");
-    let wrapper =
-        ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", &inject];
+/// `/ready` says 503, and that it is the journal.
+fn ready_no_more(trial: &Trial<'_>) {
+    let port = trial.server.ports.health;
+    let refused = || http::get(port, "/ready").ok().filter(|reply| reply.status == 503);
+    let reply = wait_for("/ready to say no", Duration::from_secs(10), refused);
+    let status: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(status["checks"]["journal"], "failed", "{status}");
+}
+
+/// Runs the server with system calls that fail, from the `when`th of each thread on (`strace -e inject`).
+fn failing(call: &str, error: &str, when: &str) -> Setup {
+    let (trace, inject) = (format!("trace={call}"), format!("inject={call}:error={error}:when={when}"));
+    let wrapper = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
     Setup { wrapper: wrapper.map(str::to_owned).to_vec(), ..Setup::default() }
+}
+
+fn failing_syncs(when: &str) -> Setup {
+    failing("fdatasync", "EIO", when)
 }
 
 /// One fdatasync fails: what waited for it is refused and retried, the rest goes on.
@@ -96,12 +108,39 @@ pub fn sync_fails_once(context: &Context) -> Outcome {
     trial.finish(&ledger, since)
 }
 
+fn refused(load: &Load) {
+    wait_for("a refusal", Duration::from_secs(10), || load.ledger.refused().contains_key(&503).then_some(()));
+}
+
+/// Syncs fail, and succeed again after some: requests are refused, `/ready` says so, and both heal without a restart.
+pub fn sync_fails_for_a_while(context: &Context) -> Outcome {
+    heals(context, "eiowhile", failing_syncs("20..60"))
+}
+
+/// Every write is refused as on a file system that the kernel made read-only, and then not any more.
+pub fn read_only(context: &Context) -> Outcome {
+    heals(context, "readonly", failing("pwrite64", "EROFS", "40..100"))
+}
+
+fn heals(context: &Context, run: &str, setup: Setup) -> Outcome {
+    let mut trial = Trial::on_s3(context, run, setup);
+    let load = trial.load(Rate::new(4, 50.0));
+    refused(&load);
+    ready_no_more(&trial);
+    let since = Instant::now();
+    ready_again(&mut trial);
+    accepts_again(&load);
+    trial.note(format!("healed within {:.1} s", since.elapsed().as_secs_f64()));
+    let ledger = load.stop();
+    trial.finish(&ledger, since)
+}
+
 /// Every fdatasync fails from some moment on: nothing is acknowledged, nothing crashes; a restart on a good disk goes on.
 pub fn sync_fails_for_ever(context: &Context) -> Outcome {
     let mut trial = Trial::on_s3(context, "eios", failing_syncs("20+"));
     let load = trial.load(Rate::new(4, 50.0));
-    wait_for("a refusal", Duration::from_secs(10), || load.ledger.refused().contains_key(&503).then_some(()));
-    sleep(Duration::from_secs(1));
+    refused(&load);
+    ready_no_more(&trial);
     let before = load.ledger.count();
     sleep(Duration::from_secs(2));
     let after = load.ledger.count();

@@ -21,6 +21,7 @@ mod harness;
 #[allow(dead_code)]
 mod http;
 mod load;
+mod needs;
 mod process;
 mod proxy;
 #[path = "../it/query.rs"]
@@ -40,32 +41,35 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 
+use crate::needs::Need;
 use crate::trial::{Context, Outcome};
 
-type Fault = (&'static str, fn(&Context) -> Outcome);
+type Fault = (&'static str, Need, fn(&Context) -> Outcome);
 
 const FAULTS: &[Fault] = &[
-    ("kill -9 at random instants", process::kill),
-    ("SIGTERM under load", process::terminate),
-    ("SIGTERM, then SIGKILL after 1 s", process::terminate_then_kill),
-    ("SIGSTOP", process::pause),
-    ("second process on the data directory", process::second_process),
-    ("256 file descriptors", process::descriptors),
-    ("clock jumps", process::clock),
-    ("disk full", disks::full),
-    ("fdatasync fails once", disks::sync_fails_once),
-    ("fdatasync fails for ever", disks::sync_fails_for_ever),
-    ("batches duplicated, reordered, late", deliveries::duplicates),
-    ("acknowledgements lost", deliveries::lost_acknowledgements),
-    ("store: 500, 503, 429", stores::errors),
-    ("store: late, slow closes, resets", stores::slow),
-    ("store: 1 kbit/s", stores::narrow),
-    ("store: replies lost or false", stores::lost_replies),
-    ("store: 403", stores::forbidden),
-    ("store: away", stores::away),
-    ("noisy neighbour", crowds::noisy_neighbour),
-    ("10,000 connections, 1,000 of them slow", crowds::connections),
-    ("256 MiB of memory", crowds::memory),
+    ("kill -9 at random instants", Need::Nothing, process::kill),
+    ("SIGTERM under load", Need::Nothing, process::terminate),
+    ("SIGTERM, then SIGKILL after 1 s", Need::Nothing, process::terminate_then_kill),
+    ("SIGSTOP", Need::Nothing, process::pause),
+    ("second process on the data directory", Need::Nothing, process::second_process),
+    ("256 file descriptors", Need::Nothing, process::descriptors),
+    ("clock jumps", Need::Faketime, process::clock),
+    ("disk full", Need::Tmpfs, disks::full),
+    ("fdatasync fails once", Need::Strace, disks::sync_fails_once),
+    ("fdatasync fails for ever", Need::Strace, disks::sync_fails_for_ever),
+    ("fdatasync fails for a while", Need::Strace, disks::sync_fails_for_a_while),
+    ("disk turns read-only", Need::Strace, disks::read_only),
+    ("batches duplicated, reordered, late", Need::Nothing, deliveries::duplicates),
+    ("acknowledgements lost", Need::Nothing, deliveries::lost_acknowledgements),
+    ("store: 500, 503, 429", Need::Nothing, stores::errors),
+    ("store: late, slow closes, resets", Need::Nothing, stores::slow),
+    ("store: 1 kbit/s", Need::Nothing, stores::narrow),
+    ("store: replies lost or false", Need::Nothing, stores::lost_replies),
+    ("store: 403", Need::Nothing, stores::forbidden),
+    ("store: away", Need::Nothing, stores::away),
+    ("noisy neighbour", Need::Nothing, crowds::noisy_neighbour),
+    ("10,000 connections, 1,000 of them slow", Need::Nothing, crowds::connections),
+    ("256 MiB of memory", Need::MemoryGroup, crowds::memory),
 ];
 
 #[derive(Parser)]
@@ -83,6 +87,9 @@ enum What {
         /// 1,000 kills, a store that is away for an hour.
         #[arg(long)]
         long: bool,
+        /// How long the store is away, minutes; nothing: 2, or 60 in the long form.
+        #[arg(long)]
+        away: Option<u64>,
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
@@ -97,7 +104,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let failed = match Arguments::parse().command {
-        What::Run { words, long, seed } => run(&words, &Context::new(long, seed)),
+        What::Run { words, long, away, seed } => run(&words, &Context::new(long, away, seed)),
         What::Load(options) => steady::run(&options),
     };
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
@@ -105,9 +112,14 @@ fn main() -> ExitCode {
 
 fn run(words: &[String], context: &Context) -> bool {
     let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
-    let (mut passed, mut failed, began) = (0, 0, Instant::now());
+    let (mut passed, mut failed, mut skipped, began) = (0, 0, 0, Instant::now());
     println!("seed {}", context.seed);
-    for (name, fault) in FAULTS.iter().filter(|(name, _)| chosen(name)) {
+    for (name, need, fault) in FAULTS.iter().filter(|(name, ..)| chosen(name)) {
+        if let Some(missing) = need.missing() {
+            println!("{name}: SKIPPED: {missing}");
+            skipped += 1;
+            continue;
+        }
         let began = Instant::now();
         // A scene that panics has failed; its server's log is on stderr.
         let outcome = catch_unwind(AssertUnwindSafe(|| fault(context)));
@@ -119,7 +131,7 @@ fn run(words: &[String], context: &Context) -> bool {
             }
         }
     }
-    println!("{:.0} s\n{passed} passed, {failed} failed", began.elapsed().as_secs_f64());
+    println!("{:.0} s\n{passed} passed, {failed} failed, {skipped} skipped", began.elapsed().as_secs_f64());
     failed > 0
 }
 

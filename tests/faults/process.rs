@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::corpus::Random;
 use crate::harness::{Setup, binary, wait_for};
 use crate::load::{Load, Rate};
+use crate::needs;
 use crate::trial::{Context, Outcome, Trial};
 
 fn rate() -> Rate {
@@ -135,14 +136,12 @@ pub fn accepts_again(load: &Load) {
 
 /// The clock jumps an hour ahead, back, and an hour behind, under load.
 pub fn clock(context: &Context) -> Outcome {
-    let library =
-        ["/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"];
-    let library = library.iter().find(|path| fs::exists(path).unwrap_or(false)).expect("libfaketime: install it");
+    let library = needs::faketime().expect("libfaketime: it was looked for");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("offset");
     fs::write(&file, "+0").unwrap();
     let env = [
-        ("LD_PRELOAD", *library),
+        ("LD_PRELOAD", library),
         ("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap()),
         ("FAKETIME_NO_CACHE", "1"),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),

@@ -61,8 +61,8 @@ pub fn forbidden(context: &Context) -> Outcome {
     under(context, "forbidden", weather, seconds(context, 12, 300))
 }
 
-/// Nothing gets through for two minutes, or an hour.
+/// Nothing gets through for two minutes, an hour, or as long as was said.
 pub fn away(context: &Context) -> Outcome {
     let weather = Weather { blackout: true, ..Weather::default() };
-    under(context, "away", weather, seconds(context, 120, 3600))
+    under(context, "away", weather, context.away.unwrap_or(seconds(context, 120, 3600)))
 }

@@ -27,12 +27,16 @@ pub struct Context {
     /// The form that takes hours.
     pub long: bool,
     pub seed: u64,
+    /// How long the store is away, if that was said.
+    pub away: Option<Duration>,
     store: OnceCell<Store>,
 }
 
 impl Context {
-    pub fn new(long: bool, seed: u64) -> Context {
-        Context { long, seed, store: OnceCell::new() }
+    /// `away`: minutes.
+    pub fn new(long: bool, away: Option<u64>, seed: u64) -> Context {
+        let away = away.map(|minutes| Duration::from_secs(60 * minutes));
+        Context { long, seed, away, store: OnceCell::new() }
     }
 
     pub fn pick<T>(&self, short: T, long: T) -> T {

@@ -74,7 +74,7 @@ impl Writing {
 }
 
 async fn make(options: &Options) {
-    let lake = Lake::open(&LakeOptions { url: options.lake.clone(), storage: Vec::new() }).await.unwrap();
+    let lake = Lake::open(&LakeOptions { url: options.lake.clone(), ..LakeOptions::default() }).await.unwrap();
     let lake = lake.with_clock(Clock::system());
     let (key, workspace) = (lake.key([9; 32]).await.unwrap(), Workspace::default());
     let open = async |kind| lake.table(&workspace, kind, &key).await.unwrap();

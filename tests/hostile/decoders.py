@@ -166,13 +166,13 @@ def no_base64(server):
     return rejected(server.post("/v1/logs", body, wire.JSON))
 
 
-def stored(server, session, count, columns, workspace="default"):
-    """Rows of a session's facts, once `count` of them are there."""
+def stored(server, session, count, columns, workspace="default", table="facts", order="sequence"):
+    """A session's facts or other rows, once `count` of them are there."""
     connection = lake.connect()
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if "facts" not in lake.mount(connection, str(server.data / "lake"), workspace):
-            rows = connection.execute(f"SELECT {columns} FROM facts WHERE session_id = ? ORDER BY sequence", [session]).fetchall()
+        if table not in lake.mount(connection, str(server.data / "lake"), workspace):
+            rows = connection.execute(f"SELECT {columns} FROM {table} WHERE session_id = ? ORDER BY {order}", [session]).fetchall()
             if len(rows) >= count:
                 return rows
         time.sleep(0.2)

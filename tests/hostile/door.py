@@ -7,7 +7,7 @@ import messages
 import wire
 from decoders import stored
 from messages import record
-from server import MARK
+from server import MARK, Server
 from table import case
 
 
@@ -37,11 +37,45 @@ def claimed(server):
     return "the token's alone" if not (server.data / "lake/victim").exists() else "victim exists"
 
 
+@case("43", "the same in strict mode: attribute, envelope, header; its own name", "403 403 403 PERMISSION_DENIED 200", door=True)
+def claimed_strictly(server):
+    strict = Server(server.binary, ["auth.enabled=true", "auth.strict_workspaces=true"])
+    try:
+        token = f"Bearer {strict.token('honest', 'ingest')}"
+        body = messages.logs(record("strict"), resource={"workspace": "victim"})
+        envelope = b'{"id":"1","kind":"hook","workspace":"victim","data":{"session_id":"s"}}\n'
+        attribute = strict.post("/v1/logs", body, authorization=token).status
+        line = strict.post("/v1/hooks", envelope, wire.NDJSON, authorization=token).status
+        header = knock(strict, token, x_scope_orgid="victim")
+        call = strict.grpc(body, headers=[("authorization", token)]).status
+        return f"{attribute} {line} {header} {call} {knock(strict, token, x_scope_orgid='honest')}"
+    finally:
+        strict.stop()
+        strict.discard()
+
+
 @case("45", "a reader's token on ingest: OTLP, gRPC, hooks", "403 PERMISSION_DENIED 403", door=True)
 def reader_sends(server):
     token = f"Bearer {server.token('honest', 'reader')}"
     hook = server.post("/v1/hooks", b'{"session_id":"s"}', wire.JSON, authorization=token).status
     return f"{knock(server, token)} {server.grpc(b'', headers=[('authorization', token)]).status} {hook}"
+
+
+@case("50", "another's token on a running session: an event, and its end", "both kept, the conflict flagged", door=True)
+def another_users_session(server):
+    session = f"bound-{time.time_ns()}"
+    owner, other = (f"Bearer {server.token('shared', 'ingest')}" for _ in range(2))
+    server.post("/v1/logs", messages.logs(record(session, {"prompt": MARK})), authorization=owner)
+    end = f'{{"session_id":"{session}","hook_event_name":"SessionEnd"}}'.encode()
+    server.post("/v1/hooks", end, wire.JSON, authorization=other)
+    stored(server, session, 2, "name", workspace="shared")
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        gaps = stored(server, session, 1, "gaps", workspace="shared", table="sessions", order="1")
+        if any(gap["kind"] == "principal_conflict" for (row,) in gaps for gap in row or []):
+            return "both kept, the conflict flagged"
+        time.sleep(0.5)
+    return f"gaps {gaps}"
 
 
 @case("47", "no token, empty, twice, 60 KiB, a prefix, another case, in Basic twice", "401", door=True)

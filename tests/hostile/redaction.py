@@ -83,7 +83,7 @@ ENCODED = {
 }
 
 
-@case("55", "a secret encoded as " + ", ".join(ENCODED), "never kept", gap=r"\{'base64'.*")
+@case("55", "a secret encoded as " + ", ".join(ENCODED), "never kept")
 def encoded(server):
     got = {name: sent(server, lambda s, t, encode=encode: value_of(s, encode(t))) for name, encode in ENCODED.items()}
     bad = {name: answer for name, answer in got.items() if answer != "not kept"}
@@ -110,27 +110,29 @@ DEAR = {
 }
 
 
-@case("56", "10 MiB each of " + ", ".join(DEAR), "taken, within 5 s each")
+def on_the_cpu(server, send):
+    """What a request got, and the CPU seconds that the server spent meanwhile: other processes cost no such time."""
+    before = server.cpu_seconds()
+    return send(), server.cpu_seconds() - before
+
+
+@case("56", "10 MiB each of " + ", ".join(DEAR), "taken, within 5 s of CPU each")
 def dear(server):
     slow = {}
     for name, text in DEAR.items():
         body = messages.logs(record("dear", {"prompt": text}))
-        began = time.monotonic()
-        status = server.post("/v1/logs", body).status
-        took = time.monotonic() - began
+        status, took = on_the_cpu(server, lambda: server.post("/v1/logs", body).status)
         if status != 200 or took > 5:
             slow[name] = f"{status} after {took:.1f} s"
-    return "taken, within 5 s each" if not slow else str(slow)
+    return "taken, within 5 s of CPU each" if not slow else str(slow)
 
 
-@case("56", "the same as hooks", "taken, within 5 s each")
+@case("56", "the same as hooks", "taken, within 5 s of CPU each")
 def dear_hooks(server):
     slow = {}
     for name, text in DEAR.items():
         body = json.dumps({"session_id": "dear", "hook_event_name": "Stop", "x": text[: 4 << 20]}).encode()
-        began = time.monotonic()
-        status = server.post("/v1/hooks", body, wire.JSON).status
-        took = time.monotonic() - began
+        status, took = on_the_cpu(server, lambda: server.post("/v1/hooks", body, wire.JSON).status)
         if status != 200 or took > 5:
             slow[name] = f"{status} after {took:.1f} s"
-    return "taken, within 5 s each" if not slow else str(slow)
+    return "taken, within 5 s of CPU each" if not slow else str(slow)

@@ -11,7 +11,6 @@ import argparse
 import concurrent.futures
 import os
 import pathlib
-import shutil
 import sys
 import time
 import traceback
@@ -19,7 +18,7 @@ import traceback
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/py"))
 
-import config, decoders, door, http2, redaction, sessions, transport  # noqa: E401, F401 (each adds its rows)
+import config, decoders, door, http2, redaction, rules, sessions, transport  # noqa: E401, F401 (each adds its rows)
 from server import Broken, Server
 from table import CASES
 
@@ -81,7 +80,7 @@ def main():
     if bad:
         sys.exit(f"the servers' sandboxes are kept: {', '.join(str(s.sandbox) for s in servers)}")
     for server in servers:
-        shutil.rmtree(server.sandbox)
+        server.discard()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -35,8 +36,8 @@ class Broken(Exception):
 class Server:
     """The release binary in a sandbox of its own. The data lies deep in it, so that `../..` stays visible."""
 
-    def __init__(self, binary, settings=()):
-        self.binary = binary
+    def __init__(self, binary, settings=(), config=None):
+        self.binary, self.config = binary, config
         self.sandbox = pathlib.Path(tempfile.mkdtemp(prefix="sessionlake-hostile-"))
         self.data = self.sandbox / "a/b/c/data"
         self.data.parent.mkdir(parents=True)
@@ -55,6 +56,8 @@ class Server:
             command += ["--set", f"{key}=127.0.0.1:{self.ports[name]}"]
         for setting in self.settings:
             command += ["--set", setting]
+        if self.config:
+            command += ["--config", str(self.config)]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.data.parent
@@ -79,6 +82,10 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+    def discard(self):
+        """Removes what it has written."""
+        shutil.rmtree(self.sandbox)
 
     def token(self, workspace, role):
         """A new token, once the server knows it."""

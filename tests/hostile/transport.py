@@ -109,14 +109,14 @@ def odd_lengths(server):
     return " ".join(wire.raw(server.ports["http"], head, b"abcd") for head in heads)
 
 
-@case("7", "Content-Length with Transfer-Encoding, a second request smuggled in", "400, nothing ingested", gap="200, .*")
+@case("7", "Content-Length with Transfer-Encoding, a second request smuggled in", "400, nothing ingested")
 def smuggling(server):
     hidden = wire.head(server.ports["http"], f"content-type: {wire.PROTOBUF}", f"content-length: {len(good())}") + good()
     lines = f"content-type: {wire.PROTOBUF}", "content-length: 5", "transfer-encoding: chunked"
     return ingested(server, lambda: wire.raw(server.ports["http"], wire.head(server.ports["http"], *lines), b"0\r\n\r\n", hidden))
 
 
-@case("7", "Transfer-Encoding that is not chunked; chunked twice", "400|501|closed", gap="200.400")
+@case("7", "Transfer-Encoding that is not chunked; chunked twice", "400|501|closed")
 def odd_transfer(server):
     got = set()
     for value in ("identity, foo", "chunked, chunked", "\x0bchunked"):
@@ -150,7 +150,7 @@ def slow_headers(server):
     return trickled(server.ports["http"], b"POST /v1/logs HTTP/1.1\r\nx: ", 14)
 
 
-@case("9", "headers of a second request, one byte a second", "closed within 20 s", slow=True, gap="open after 20 s")
+@case("9", "headers of a second request, one byte a second", "closed within 20 s", slow=True)
 def slow_second_headers(server):
     with wire.connect(server.ports["http"]) as connection:
         head = wire.head(server.ports["http"], f"content-type: {wire.PROTOBUF}", f"content-length: {len(good())}")
@@ -209,7 +209,7 @@ def never_reads(server):
     return "open after 60 s"
 
 
-@case("12", "9,000 connections that say nothing", "a good client is served", gap="a good client got .*")
+@case("12", "9,000 connections that say nothing", "a good client is served")
 def idle_connections(server):
     held = []
     try:

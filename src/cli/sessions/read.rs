@@ -105,7 +105,7 @@ impl Reader {
 pub async fn open_lake(config: &Config) -> Result<Lake> {
     let options = config.lake_options();
     exists(&options)?;
-    Lake::open(&options).await.with_context(|| format!("cannot open the lake at {}", options.url))
+    Lake::open(&options).await.with_context(|| format!("cannot open the lake at {}", config.lake_name()))
 }
 
 /// Opens only the files that can hold the session.

@@ -9,6 +9,7 @@ use crate::auth::store::Store;
 use crate::auth::{Door, Randomness, Role, Token, Tokens, Wanted};
 use crate::clock::Clock;
 use crate::model::Workspace;
+use crate::receiver::IntakeLimits;
 use crate::receiver::testing::{Options, RpcStatus, Server, frame, h2_connect, h2_post, logs, post};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Claim;
@@ -27,12 +28,16 @@ fn create(dir: &TempDir, n: u8, workspace: &str, role: Role) -> String {
 
 /// A server, and the headers of a sender of workspace `a` and of a reader.
 async fn server() -> (Server, String, String) {
+    server_with(Options::default()).await
+}
+
+async fn server_with(options: Options) -> (Server, String, String) {
     let dir = tempfile::tempdir().unwrap();
     let (sender, reader) = (create(&dir, 1, "a", Role::Ingest), create(&dir, 2, "a", Role::Reader));
     let tokens = Tokens::open(dir.path()).unwrap();
     let clock = Clock::from_fn(|| 1);
     let door = Door::guarded(tokens, clock.clone(), Metrics::new(clock));
-    (Server::with(Options { door, ..Options::default() }).await, sender, reader)
+    (Server::with(Options { door, ..options }).await, sender, reader)
 }
 
 #[tokio::test]
@@ -65,6 +70,30 @@ async fn the_token_decides_the_workspace_whatever_the_rest_says() {
     assert_eq!(kept.len(), 2);
     assert!(kept.iter().all(|b| b.envelope.workspace == "a" && b.envelope.principal.as_deref() == Some("t1")));
     assert_eq!((server.metrics.claims(Claim::Header).get(), server.metrics.claims(Claim::Payload).get()), (1, 1));
+}
+
+#[tokio::test]
+async fn in_strict_mode_a_claim_of_another_workspace_is_refused_and_its_own_is_not() {
+    let intake = IntakeLimits { strict_workspaces: true, ..Options::default().intake };
+    let (mut server, sender, _) = server_with(Options { intake, ..Options::default() }).await;
+    let auth = ("authorization", sender.as_str());
+    let url = server.url("/v1/logs");
+    let status =
+        async |url: &str, headers: &[(&str, &str)], body: &'static str| post(url, headers, body).await.status();
+    assert_eq!(status(&url, &[PROTOBUF, auth, ("x-scope-orgid", "b")], "").await, StatusCode::FORBIDDEN);
+    let claimed = r#"{"resourceLogs":[{"resource":{"attributes":[{"key":"workspace","value":{"stringValue":"b"}}]}}]}"#;
+    assert_eq!(status(&url, &[JSON, auth], claimed).await, StatusCode::FORBIDDEN);
+    let lines = ("content-type", "application/x-ndjson");
+    let envelope = r#"{"id":"1","kind":"hook","workspace":"b","data":{"session_id":"s"}}"#;
+    assert_eq!(status(&server.url("/v1/hooks"), &[lines, auth], envelope).await, StatusCode::FORBIDDEN);
+    let client = h2_connect(server.grpc).await;
+    let headers = [("content-type", "application/grpc"), ("te", "trailers"), auth, ("x-workspace", "b")];
+    let grpc = format!("http://{}{LOGS}", server.grpc);
+    assert_eq!(h2_post(&client, &grpc, &headers, frame(false, &logs("x"))).await.code(), 7);
+    assert!(server.kept().is_empty());
+    let own = [PROTOBUF, auth, ("x-scope-orgid", "a")];
+    assert_eq!(post(&url, &own, logs("x")).await.status(), StatusCode::OK);
+    assert_eq!((server.metrics.claims(Claim::Header).get(), server.metrics.claims(Claim::Payload).get()), (2, 2));
 }
 
 #[tokio::test]

@@ -78,7 +78,7 @@ impl Scene {
 
     async fn lake(&self) -> Lake {
         let url = self.dir.path().to_str().unwrap().to_owned();
-        Lake::open(&LakeOptions { url, storage: Vec::new() }).await.unwrap()
+        Lake::open(&LakeOptions { url, ..LakeOptions::default() }).await.unwrap()
     }
 
     async fn table(&self) -> Table {
@@ -181,10 +181,13 @@ async fn newer_writer_protocols_are_left_alone() {
 #[tokio::test]
 async fn locations_that_cannot_be_are_refused() {
     for url in ["", "gs://bucket/x", "s3:///x", "file://host/x"] {
-        let error = Lake::open(&LakeOptions { url: url.to_owned(), storage: Vec::new() }).await.err().unwrap();
+        let error = Lake::open(&LakeOptions { url: url.to_owned(), ..LakeOptions::default() }).await.err().unwrap();
         assert!(!error.is_transient(), "{error}");
     }
     let storage = vec![("acess_key_id".to_owned(), "secret".to_owned())];
-    let error = Lake::open(&LakeOptions { url: "s3://bucket/x".to_owned(), storage }).await.err().unwrap();
+    let error = Lake::open(&LakeOptions { url: "s3://bucket/x".to_owned(), storage, ..LakeOptions::default() })
+        .await
+        .err()
+        .unwrap();
     assert!(error.to_string().contains("acess_key_id") && !error.to_string().contains("secret"), "{error}");
 }

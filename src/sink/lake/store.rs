@@ -19,9 +19,17 @@ use super::local::{SyncedLocal, create_dirs};
 pub struct LakeOptions {
     /// A directory, `file:///...` or `s3://bucket/prefix`.
     pub url: String,
+    /// What messages call it; `None`: the URL.
+    pub name: Option<String>,
     /// For `s3://`: `endpoint`, `region`, `access_key_id`, `secret_access_key`, `session_token`,
     /// `virtual_hosted_style_request`, `allow_http`. What is not given comes from the usual AWS variables.
     pub storage: Vec<(String, String)>,
+}
+
+impl LakeOptions {
+    fn name(&self) -> &str {
+        self.name.as_ref().unwrap_or(&self.url)
+    }
 }
 
 /// How long the store's own retries go on before an error surfaces: the callers above retry for ever, with their own
@@ -46,14 +54,14 @@ impl Store {
         match Url::parse(&options.url) {
             Ok(url) if url.scheme() == "s3" => open_s3(options, url),
             Ok(url) if url.scheme() == "file" => {
-                let dir = url.to_file_path().map_err(|()| location(&options.url, "not a local path"))?;
-                open_dir(&options.url, dir)
+                let dir = url.to_file_path().map_err(|()| location(options.name(), "not a local path"))?;
+                open_dir(options.name(), dir)
             }
             Ok(url) if options.url.contains("://") => {
-                Err(location(&options.url, &format!("scheme '{}' is not one of file, s3", url.scheme())))
+                Err(location(options.name(), &format!("scheme '{}' is not one of file, s3", url.scheme())))
             }
             _ if options.url.is_empty() => Err(location("", "empty")),
-            _ => open_dir(&options.url, PathBuf::from(&options.url)),
+            _ => open_dir(options.name(), PathBuf::from(&options.url)),
         }
     }
 
@@ -169,15 +177,15 @@ fn open_dir(given: &str, dir: PathBuf) -> Result<Store, LakeError> {
 }
 
 fn open_s3(options: &LakeOptions, mut url: Url) -> Result<Store, LakeError> {
-    let bucket = url.host_str().ok_or_else(|| location(&options.url, "no bucket"))?.to_owned();
-    let base = Path::from_url_path(url.path()).map_err(|e| location(&options.url, &e.to_string()))?;
+    let bucket = url.host_str().ok_or_else(|| location(options.name(), "no bucket"))?.to_owned();
+    let base = Path::from_url_path(url.path()).map_err(|e| location(options.name(), &e.to_string()))?;
     url.set_path(&format!("/{base}/").replace("//", "/"));
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry());
     for (key, value) in CLIENT {
         builder = builder.with_config(AmazonS3ConfigKey::Client(*key), *value);
     }
     for (key, value) in &options.storage {
-        let known = key.parse().map_err(|_| LakeError::Option { url: options.url.clone(), key: key.clone() })?;
+        let known = key.parse().map_err(|_| LakeError::Option { url: options.name().to_owned(), key: key.clone() })?;
         builder = builder.with_config(known, value);
     }
     let given = |key| builder.get_config_value(&key).is_some();
@@ -185,7 +193,7 @@ fn open_s3(options: &LakeOptions, mut url: Url) -> Result<Store, LakeError> {
         // Stores other than AWS's are reached by path: their host name has no wildcard for buckets.
         builder = builder.with_virtual_hosted_style_request(false);
     }
-    let store = builder.build().map_err(|e| location(&options.url, &e.to_string()))?;
+    let store = builder.build().map_err(|e| location(options.name(), &e.to_string()))?;
     Ok(Store { root: Arc::new(store), local: None, base, url })
 }
 

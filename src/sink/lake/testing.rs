@@ -171,7 +171,7 @@ impl TestLake {
 
 async fn open(dir: &std::path::Path) -> (Lake, LakeKey) {
     let url = dir.join("lake").display().to_string();
-    let lake = Lake::open(&LakeOptions { url, storage: Vec::new() }).await.unwrap();
+    let lake = Lake::open(&LakeOptions { url, ..LakeOptions::default() }).await.unwrap();
     let key = lake.key([7; 32]).await.unwrap();
     (lake, key)
 }

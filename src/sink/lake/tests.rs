@@ -20,7 +20,7 @@ async fn open(options: &LakeOptions) -> (Lake, LakeKey) {
 }
 
 fn at(dir: &Path) -> LakeOptions {
-    LakeOptions { url: dir.join("lake").to_str().unwrap().to_owned(), storage: Vec::new() }
+    LakeOptions { url: dir.join("lake").to_str().unwrap().to_owned(), ..LakeOptions::default() }
 }
 
 async fn table(options: &LakeOptions, kind: TableKind) -> Table {
@@ -110,6 +110,7 @@ fn bucket(test: &str) -> LakeOptions {
     LakeOptions {
         url: format!("s3://{}/{test}/{}", env("BUCKET"), uuid::Uuid::new_v4()),
         storage: storage.map(|(key, value)| (key.to_owned(), value)).into(),
+        ..LakeOptions::default()
     }
 }
 
@@ -338,7 +339,7 @@ async fn old_uploads_are_not_committed() {
 #[ignore = "needs SESSIONLAKE_TEST_LAKE or the bucket of the S3 tests"]
 async fn a_lake_for_other_engines() {
     let options = match std::env::var("SESSIONLAKE_TEST_LAKE") {
-        Ok(url) => LakeOptions { url, storage: Vec::new() },
+        Ok(url) => LakeOptions { url, ..LakeOptions::default() },
         Err(_) => bucket("engines"),
     };
     println!("lake: {}", options.url);
