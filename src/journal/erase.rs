@@ -1,7 +1,8 @@
 //! Erases records in place: their bytes on the disk are overwritten, their frames become tombstones.
 //!
 //! 1. What will be erased is made durable in `erase.pending`: segments, offsets, numbers.
-//! 2. Each frame is overwritten by a tombstone and zeros, and synced; so is its copy in quarantine.
+//! 2. Each frame is overwritten by a tombstone and zeros, and synced; so is its copy in quarantine. (A copy whose
+//!    segment is gone from the journal went as a whole before that.)
 //! 3. `erase.pending` goes.
 //!
 //! After a crash at any point the next open does 2 and 3 again before it reads anything, so a frame that was half
@@ -170,6 +171,7 @@ impl Core {
         sorted.sort_unstable();
         sorted.dedup();
         let mut erased = 0;
+        self.overwriting(|| self.drop_copies(&sorted)).map_err(&failed)?;
         for round in sorted.chunks(ROUND) {
             let targets = self.targets(round).map_err(&failed)?;
             if targets.is_empty() {

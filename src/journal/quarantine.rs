@@ -6,8 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::core::Core;
-use super::disk::{self, Disk};
-use super::{Position, segment, space};
+use super::disk::{self, Disk, DiskFile};
+use super::segment::{self, DATA_START, SegmentHeader};
+use super::{Position, locked, space};
 
 /// Nothing is added beyond that many files, or when they have that many bytes: they are evidence, not a second journal.
 const MOST_FILES: usize = 1000;
@@ -102,6 +103,46 @@ impl Core {
             self.note_damage();
         }
     }
+}
+
+impl Core {
+    /// Erases copies of segments that the journal has no more, when one of the records may be in them: what is behind
+    /// damage cannot be told apart there, so such a copy goes as a whole. So does one that was never finished.
+    pub(super) fn drop_copies(&self, positions: &[Position]) -> io::Result<()> {
+        let (disk, folder) = (&*self.disk, folder(&self.dir));
+        let mut dropped = false;
+        for name in names(disk, &self.dir) {
+            let Some(first_seq) = name.get(..24).and_then(segment::parse_name) else { continue };
+            let path = folder.join(&name);
+            let file = disk.open(&path)?;
+            let unfinished = name.ends_with(".tmp");
+            let orphan = !locked(&self.state).segments.contains_key(&first_seq) && {
+                let (header, _) = disk::read_lossy(&*file, file.len()?.min(DATA_START));
+                let stamp = SegmentHeader::read(&header).ok().map(|(header, _)| header.stamp);
+                let may_hold = |position: &Position| {
+                    position.seq >= first_seq && stamp.is_none_or(|stamp| stamp.epoch == position.epoch)
+                };
+                positions.iter().any(may_hold)
+            };
+            if unfinished || orphan {
+                overwrite(&*file)?;
+                disk.remove(&path)?;
+                dropped = true;
+            }
+        }
+        if dropped { disk.sync_dir(&folder) } else { Ok(()) }
+    }
+}
+
+fn overwrite(file: &dyn DiskFile) -> io::Result<()> {
+    let (zeros, length) = (vec![0; 64 << 10], file.len()?);
+    let mut at = 0;
+    while at < length {
+        let count = (length - at).min(zeros.len() as u64);
+        file.write_all_at(&zeros[..count as usize], at)?;
+        at += count;
+    }
+    file.sync_data()
 }
 
 /// Fails when `bytes` more would be too much.

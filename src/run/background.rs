@@ -45,7 +45,9 @@ impl Drop for Background {
 fn step_back() {
     // On Linux a thread has a priority of its own; elsewhere this would lower the whole process.
     #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, NICENESS);
+    if rustix::process::getpriority_process(None).is_ok_and(|now| now < NICENESS) {
+        let _ = rustix::process::setpriority_process(None, NICENESS);
+    }
 }
 
 #[cfg(test)]

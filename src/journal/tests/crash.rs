@@ -281,3 +281,26 @@ proptest! {
         run.finish();
     }
 }
+
+/// The copy of a damaged segment outlives the segment: an erasure looks there, too.
+#[test]
+fn a_copy_whose_segment_is_gone_is_erased_too() {
+    let mut run = Run::new(2_233_530_336_556_405_240);
+    let zeros = |count| Op::Append(vec![0; count]);
+    let ops = [
+        Op::Append(vec![190, 770]),
+        Op::FailSyncs(1),
+        zeros(1),
+        Op::Crash,
+        Op::Read(2),
+        zeros(4),
+        Op::Full(4276),
+        zeros(1),
+        zeros(1),
+        Op::Read(1),
+        Op::Commit,
+        Op::Erase(4),
+    ];
+    ops.iter().for_each(|op| run.step(op));
+    run.finish();
+}
