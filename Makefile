@@ -45,7 +45,7 @@ bench-latency: $(STAMP) ## End of a session to its readable row, 1,000 sessions,
 	cargo build --release
 	$(VENV)/bin/python tests/py/latency.py --sessions 1000
 
-faults: $(STAMP) fault-tools ## Kills, disks, stores, crowds against the release build; under 10 minutes (FAULTS='store kill --seed 7')
+faults: $(STAMP) fault-tools ## Kills, disks, stores, crowds against the release build (FAULTS='store kill --seed 7')
 	cargo build --release
 	SESSIONLAKE_BINARY=$(RELEASE) cargo test --test faults -- run $(FAULTS)
 
