@@ -188,6 +188,18 @@ pub(super) fn create_whole(
     made
 }
 
+/// Overwrites the bytes from `at` to `end` with zeros.
+pub(super) fn overwrite(file: &dyn DiskFile, mut at: u64, end: u64) -> io::Result<()> {
+    const AT_ONCE: u64 = 64 << 10;
+    let zeros = vec![0; AT_ONCE.min(end.saturating_sub(at)) as usize];
+    while at < end {
+        let count = (end - at).min(AT_ONCE);
+        file.write_all_at(&zeros[..count as usize], at)?;
+        at += count;
+    }
+    Ok(())
+}
+
 /// Fills `buffer` from `offset` on; an end of file before that is an error.
 pub(super) fn read_exact_at(file: &dyn DiskFile, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
     while !buffer.is_empty() {

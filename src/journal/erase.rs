@@ -26,8 +26,6 @@ const MAGIC: [u8; 8] = *b"SLERASE1";
 const TARGET_BYTES: usize = 40;
 /// Records in one round, which is one `erase.pending`.
 const ROUND: usize = 10_000;
-/// Zeros written at once.
-const ZEROS: usize = 64 << 10;
 
 /// A frame that is to be erased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,15 +56,8 @@ impl Target {
     /// Overwrites the frame. The bytes around it stay.
     fn overwrite(&self, file: &dyn DiskFile) -> io::Result<()> {
         file.write_all_at(&frame::tombstone(self.stamp, self.seq, self.length), self.offset)?;
-        let (mut at, end) =
-            (self.offset + FRAME_HEADER as u64, self.offset + FRAME_HEADER as u64 + u64::from(self.length));
-        let zeros = vec![0; ZEROS.min(self.length as usize)];
-        while at < end {
-            let count = (end - at).min(zeros.len() as u64);
-            file.write_all_at(&zeros[..count as usize], at)?;
-            at += count;
-        }
-        Ok(())
+        let payload = self.offset + FRAME_HEADER as u64;
+        disk::overwrite(file, payload, payload + u64::from(self.length))
     }
 
     fn position(&self) -> Position {

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::core::Core;
-use super::disk::{self, Disk, DiskFile};
+use super::disk::{self, Disk};
 use super::segment::{self, DATA_START, SegmentHeader};
 use super::{Position, locked, space};
 
@@ -125,24 +125,14 @@ impl Core {
                 positions.iter().any(may_hold)
             };
             if unfinished || orphan {
-                overwrite(&*file)?;
+                disk::overwrite(&*file, 0, file.len()?)?;
+                file.sync_data()?;
                 disk.remove(&path)?;
                 dropped = true;
             }
         }
         if dropped { disk.sync_dir(&folder) } else { Ok(()) }
     }
-}
-
-fn overwrite(file: &dyn DiskFile) -> io::Result<()> {
-    let (zeros, length) = (vec![0; 64 << 10], file.len()?);
-    let mut at = 0;
-    while at < length {
-        let count = (length - at).min(zeros.len() as u64);
-        file.write_all_at(&zeros[..count as usize], at)?;
-        at += count;
-    }
-    file.sync_data()
 }
 
 /// Fails when `bytes` more would be too much.

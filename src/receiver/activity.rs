@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::config::Limits;
+use super::heads::Inspector;
 
 /// One connection's activity. Cheap to clone.
 #[derive(Clone)]
@@ -139,15 +140,16 @@ impl Drop for Running {
     }
 }
 
-/// A stream whose reads and writes are noted.
+/// A stream whose reads and writes are noted, and whose requests' heads are looked at as they are read.
 pub struct Watched<S> {
     stream: S,
     activity: Activity,
+    inspector: Inspector,
 }
 
 impl<S> Watched<S> {
     pub fn new(stream: S, activity: Activity) -> Watched<S> {
-        Watched { stream, activity }
+        Watched { stream, activity, inspector: Inspector::new() }
     }
 
     fn note<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -162,6 +164,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let read = Pin::new(&mut self.stream).poll_read(cx, into);
         if into.filled().len() > before {
             self.activity.bytes_arrived();
+            self.inspector.pass(&mut into.filled_mut()[before..]);
         }
         read
     }

@@ -18,7 +18,6 @@ use tokio::time::{sleep, timeout};
 
 use super::activity::{Activity, Watched};
 use super::config::Limits;
-use super::heads::Inspected;
 use super::serve::{Peer, Protocol};
 use crate::tls::Tls;
 
@@ -95,7 +94,7 @@ impl Connection {
             }
         });
         let builder = builder(self.protocol, &limits);
-        let stream = TokioIo::new(Watched::new(Inspected::new(stream), activity.clone()));
+        let stream = TokioIo::new(Watched::new(stream, activity.clone()));
         let mut connection = pin!(builder.serve_connection(stream, service));
         // How a connection ends is the peer's business: broken ones are no event of ours.
         let grace = tokio::select! {

@@ -7,12 +7,6 @@
 //! looked at one by one in heads and chunk lines only; a line is remembered up to a bound. What the inspector does not
 //! understand hyper will not either: it looks no further then.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
 /// How a connection over HTTP/2 begins (RFC 9113 section 3.4). It has no such heads.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
 /// Of a line that many bytes are kept: the two names that matter and any value that is one, with some spaces.
@@ -36,7 +30,7 @@ enum Place {
 }
 
 /// Follows one connection's requests.
-struct Inspector {
+pub struct Inspector {
     place: Place,
     line: Vec<u8>,
     /// The head's first line was read.
@@ -48,13 +42,13 @@ struct Inspector {
 }
 
 impl Inspector {
-    fn new() -> Inspector {
+    pub fn new() -> Inspector {
         let place = Place::Head;
         Inspector { place, line: Vec::with_capacity(LINE), begun: false, length: None, chunked: false, bad: false }
     }
 
     /// Looks at what has arrived, and breaks the head that may not be served.
-    fn pass(&mut self, bytes: &mut [u8]) {
+    pub fn pass(&mut self, bytes: &mut [u8]) {
         let mut at = 0;
         while at < bytes.len() {
             match &mut self.place {
@@ -142,53 +136,6 @@ impl Inspector {
 fn chunk_size(line: &[u8]) -> Option<u64> {
     let digits = line.split(|byte| *byte == b';').next()?.trim_ascii();
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-}
-
-/// A stream whose requests are looked at as they are read.
-pub struct Inspected<S> {
-    stream: S,
-    inspector: Inspector,
-}
-
-impl<S> Inspected<S> {
-    pub fn new(stream: S) -> Inspected<S> {
-        Inspected { stream, inspector: Inspector::new() }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Inspected<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, into);
-        self.inspector.pass(&mut into.filled_mut()[before..]);
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Inspected<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ impl Scene {
         let key = match lake.existing_key().await {
             Err(LakeError::NoKey) => bail!(
                 "{} is no lake yet: `sessionlake serve` makes one; or give another with --lake or --data-dir",
-                config.lake_options().url
+                config.lake_name()
             ),
             key => key.context("cannot read the lake")?,
         };
