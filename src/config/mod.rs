@@ -190,7 +190,7 @@ impl Config {
 
     /// Where the lake is, for logs and messages: without what environment variables hold.
     pub fn lake_name(&self) -> String {
-        self.lake.written.clone().unwrap_or_else(|| self.lake_options().url)
+        self.lake_options().name().to_owned()
     }
 }
 

@@ -132,7 +132,8 @@ fn ambiguous(prefix: &str, n: usize, sessions: &[Session]) -> anyhow::Error {
 fn exists(options: &LakeOptions) -> Result<()> {
     let path = options.url.strip_prefix("file://").unwrap_or(&options.url);
     if !path.contains("://") && !Path::new(path).is_dir() {
-        bail!("no lake at {path}: give --lake URL or --data-dir DIR, or run 'sessionlake serve' first");
+        let name = options.name();
+        bail!("no lake at {name}: give --lake URL or --data-dir DIR, or run 'sessionlake serve' first");
     }
     Ok(())
 }

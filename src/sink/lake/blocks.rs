@@ -13,7 +13,6 @@ use arrow::compute::{filter_record_batch, interleave_record_batch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use futures::{StreamExt, TryStreamExt, stream};
-use uuid::Uuid;
 
 use super::encode;
 use super::error::LakeError;
@@ -281,8 +280,7 @@ impl Source<'_> {
     }
 
     fn encode(&self, date: i32, places: &[Place], sessions: Vec<String>) -> Result<Encoded, LakeError> {
-        let partition = self.kind.partition();
-        let path = format!("{partition}={}/part-{}.zstd.parquet", log::day_name(date), Uuid::new_v4());
+        let path = log::new_path(self.kind, date);
         let mut writer = FileWriter::new(&path, self.kind, Shape::hot(places.len()))?;
         let mut stats = FileStats::new(self.kind);
         let row_bytes: Vec<usize> =

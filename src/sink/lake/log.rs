@@ -14,6 +14,7 @@ use deltalake_core::DeltaTableError;
 use deltalake_core::kernel::{Action, Add, CommitInfo, Remove, Transaction};
 use deltalake_core::logstore::get_actions;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::layout::{delta_schema, logged_columns};
 use super::lease::Fence;
@@ -40,6 +41,11 @@ pub(super) fn day_name(day: i32) -> String {
     let first = NaiveDate::from_ymd_opt(1, 1, 1).unwrap_or_default();
     let date = first.checked_add_days(Days::new(u64::from(day.unsigned_abs()))).unwrap_or(first);
     date.format("%Y-%m-%d").to_string()
+}
+
+/// A fresh name for a data file of a partition, relative to the table.
+pub(super) fn new_path(kind: TableKind, day: i32) -> String {
+    format!("{}={}/part-{}.zstd.parquet", kind.partition(), day_name(day), Uuid::new_v4())
 }
 
 fn parse_day(name: &str) -> Option<i32> {

@@ -27,7 +27,8 @@ pub struct LakeOptions {
 }
 
 impl LakeOptions {
-    fn name(&self) -> &str {
+    /// Where the lake is, for logs and messages: without what environment variables hold.
+    pub fn name(&self) -> &str {
         self.name.as_ref().unwrap_or(&self.url)
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use uuid::Uuid;
 
 use super::choose::Form;
 use crate::clock::Clock;
@@ -66,7 +65,7 @@ impl Outputs {
 
     async fn start(&self) -> Result<Output, LakeError> {
         let kind = self.place.kind;
-        let path = format!("{}={}/part-{}.zstd.parquet", kind.partition(), log::day_name(self.date), Uuid::new_v4());
+        let path = log::new_path(kind, self.date);
         let shape = Shape { blooms: self.form == Form::Final, level: if self.form == Form::Final { 6 } else { 3 } };
         let writer = FileWriter::new(&path, kind, shape)?;
         let written = self.clock.now();
