@@ -35,7 +35,7 @@ use crate::receiver::{Intake, Limits, Port, Protocol, door, http_router, otlp, s
 use crate::redaction::Current;
 use crate::sink::lake::append::{AppendOptions, AppendReport, Appended, Appender};
 use crate::sink::lake::seal::{Recheck, Report, SealOptions, Sealed, Sealer, Timing};
-use crate::sink::lake::{Lake, TableKind};
+use crate::sink::lake::{Anew, Lake, TableKind};
 use crate::telemetry::health::{Health, State};
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
@@ -285,9 +285,13 @@ fn start_appending(
 }
 
 fn seal_options(config: &Config, redactor: Current, journal: &str) -> SealOptions {
+    let again = redactor.clone();
+    let anew = move |workspace: &_, columns: &mut _| again.get().redact_stored(workspace, columns);
     let recheck = move |workspace: &_, event: &mut _, facts: &[&_]| redactor.get().recheck(workspace, event, facts);
     SealOptions {
         recheck: Some(Recheck::new(recheck)),
+        anew: Some(Anew::new(anew)),
+        retention: config.lake.retention.meant(),
         holder: journal.to_owned(),
         timing: Timing { idle_timeout: config.idle_timeout, ..Timing::default() },
         round_bytes: share(config).min(32 << 20),

@@ -3,10 +3,12 @@
 mod connect;
 mod demo;
 mod failure;
+mod hold;
 mod json;
 mod options;
 mod redact;
 mod render;
+mod reredact;
 mod serve;
 mod sessions;
 mod terminal;
@@ -38,6 +40,8 @@ enum Command {
     Redact(redact::Redact),
     Connect(connect::Connect),
     Token(token::Token),
+    Hold(hold::Hold),
+    Reredact(reredact::Reredact),
 }
 
 impl Cli {
@@ -51,6 +55,8 @@ impl Cli {
             Command::Redact(command) => command.run().await,
             Command::Connect(command) => command.run(),
             Command::Token(command) => command.run(),
+            Command::Hold(command) => command.run().await,
+            Command::Reredact(command) => command.run().await,
         }
     }
 }

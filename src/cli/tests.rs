@@ -44,6 +44,8 @@ fn help_of_everything() {
       redact    Redact text: from standard input or files to standard output
       connect   Print the settings that make a client send to this collector
       token     Create, list, rotate and revoke tokens
+      hold      Legal holds: what is held is not deleted, by retention, erasure or anything else
+      reredact  Redact stored sessions anew, by the rules in force now
       help      Print this message or the help of the given subcommand(s)
 
     Options:

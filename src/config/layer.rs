@@ -63,14 +63,7 @@ impl<'a> Layer<'a> {
 
     fn exporters(&mut self, exporters: written::Exporters, config: &mut Config) {
         let lake = exporters.lake.unwrap_or_default();
-        let retention = &lake.facts_retention;
-        self.set(
-            retention,
-            |v| values::duration_in(v, "1d", "3650d"),
-            |_| {
-                config.unavailable.insert("exporters.lake.facts_retention");
-            },
-        );
+        self.retention(&lake, &mut config.lake.retention);
         self.lake(lake, &mut config.lake);
     }
 
@@ -189,6 +182,11 @@ impl<'a> Layer<'a> {
                 None
             }
         }
+    }
+
+    /// Something that has no place of its own in the source.
+    pub(super) fn wrong(&mut self, problem: Problem) {
+        self.problems.push(problem.of(self.source.name.clone()));
     }
 
     pub(super) fn problem(&mut self, text: &Text, message: impl Into<String>, help: Option<String>) {

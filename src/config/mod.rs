@@ -8,6 +8,7 @@ mod limits;
 mod listener;
 mod pipelines;
 mod receivers;
+mod retention;
 mod secret;
 mod set;
 mod values;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 pub use expand::Env;
 pub use listener::{Listener, TlsSettings};
+pub use retention::RetentionConfig;
 pub use secret::Secret;
 
 use crate::document;
@@ -89,6 +91,8 @@ pub struct LakeConfig {
     pub url: Option<String>,
     /// Default 5 seconds.
     pub flush_interval: Duration,
+    /// Default: facts 30 days, the rest for ever.
+    pub retention: RetentionConfig,
     pub storage: StorageConfig,
 }
 
@@ -136,7 +140,12 @@ impl Default for Config {
             auth: AuthConfig::default(),
             idle_timeout: Duration::from_secs(600),
             redaction_rules: Vec::new(),
-            lake: LakeConfig { url: None, flush_interval: Duration::from_secs(5), storage: StorageConfig::default() },
+            lake: LakeConfig {
+                url: None,
+                flush_interval: Duration::from_secs(5),
+                retention: RetentionConfig::default(),
+                storage: StorageConfig::default(),
+            },
             limits: IntakeLimits::default(),
             in_flight_bytes: None,
             memory_limit_bytes: 512 << 20,

@@ -97,7 +97,17 @@ sections! {
     Redaction { rules: Vec<Text> }
     Sessions { idle_timeout: Text }
     Exporters { lake: Lake }
-    Lake { url: Text, flush_interval: Text, facts_retention: Text, storage: Storage }
+    Lake {
+        url: Text,
+        flush_interval: Text,
+        facts_retention: Text,
+        retention: Text,
+        content_retention: Text,
+        workspaces: BTreeMap<String, Kept>,
+        storage: Storage,
+    }
+    /// How long a workspace's data is kept.
+    Kept { facts_retention: Text, retention: Text, content_retention: Text }
     Storage {
         endpoint: Text,
         region: Text,

@@ -285,7 +285,7 @@ pub(super) fn events(batch: &Batch<'_>, date: i32) -> Result<Vec<Event>> {
 
 /// The rows of a batch of a `sessions` file of a day.
 pub(super) fn sessions(batch: &Batch<'_>, date: i32) -> Result<Vec<Session>> {
-    let mut rows = vec![empty_session(date); batch.batch.num_rows()];
+    let mut rows = vec![Session::empty(date); batch.batch.num_rows()];
     scalars!(batch, &mut rows, std::convert::identity::<&mut Session>;
         text: user_email user_id user_account_id organization_id principal agent agent_version project git_branch
             end_reason parent_session_id parent_relation;
@@ -370,49 +370,5 @@ fn empty_event(date: i32) -> Event {
         synthetic: false,
         inherited: false,
         columns: Columns::default(),
-    }
-}
-
-pub(super) fn empty_session(date: i32) -> Session {
-    Session {
-        session_id: String::new(),
-        date,
-        user_email: None,
-        user_id: None,
-        user_account_id: None,
-        organization_id: None,
-        principal: None,
-        agent: None,
-        agent_version: None,
-        project: None,
-        git_branch: None,
-        start_time: 0,
-        end_time: 0,
-        received_at: 0,
-        status: Status::Running,
-        end_reason: None,
-        events: 0,
-        prompt_count: 0,
-        synthetic_prompt_count: 0,
-        model_calls: 0,
-        tool_calls: 0,
-        errors: 0,
-        denials: 0,
-        input_tokens: None,
-        output_tokens: None,
-        cache_read_tokens: None,
-        cache_creation_tokens: None,
-        cost_usd: None,
-        models: Vec::new(),
-        tools: Vec::new(),
-        mcp_servers: Vec::new(),
-        skills: Vec::new(),
-        prompts: Vec::new(),
-        sources: Vec::new(),
-        gaps: Vec::new(),
-        redactions: Vec::new(),
-        parent_session_id: None,
-        parent_relation: None,
-        fold_version: 0,
     }
 }

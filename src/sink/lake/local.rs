@@ -8,6 +8,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path as FsPath, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -35,6 +36,13 @@ impl SyncedLocal {
     pub async fn sync_directory_of(&self, location: &Path) -> Result<()> {
         let file = self.0.path_to_filesystem(location)?;
         tokio::task::spawn_blocking(move || sync_parent(&file).map_err(|e| failed(&file, e))).await?
+    }
+
+    /// Removes staged files below a directory that were last written to before that time (UTC microseconds): their
+    /// writer died. They have no name, but they hold what was to be written.
+    pub async fn sweep_staged(&self, location: &Path, before: i64) -> Result<()> {
+        let dir = self.0.path_to_filesystem(location)?;
+        tokio::task::spawn_blocking(move || sweep(&dir, before).map_err(|e| failed(&dir, e))).await?
     }
 }
 
@@ -159,6 +167,29 @@ fn staged(file: &FsPath) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(format!("#{}", uuid::Uuid::new_v4().as_u128()));
     name.into()
+}
+
+fn is_staged(name: &str) -> bool {
+    name.rsplit_once('#').is_some_and(|(_, digits)| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn sweep(dir: &FsPath, before: i64) -> io::Result<()> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sweep(&entry.path(), before)?;
+        } else if is_staged(&entry.file_name().to_string_lossy()) {
+            let written = entry.metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+            if i64::try_from(written.as_micros()).is_ok_and(|written| written < before) {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn stage(staged: &FsPath, payload: &PutPayload) -> io::Result<()> {

@@ -9,6 +9,10 @@
 //! open     the lake                    place    reading a table's log  commit   once, whatever fails
 //! table    the tables, their files and their rows
 //! append   journal -> facts            seal     facts -> events, sessions      maintain  many files -> few
+//! rewrite  rows that are dropped or replaced, and what still held them
+//! versions an S3 bucket's older versions of objects
+//! orders   what is to be redacted anew
+//! holds    what is never deleted
 //! marks    facts that are to be redacted anew
 //! ```
 
@@ -22,6 +26,7 @@ mod error;
 #[cfg(test)]
 mod fault_tests;
 mod heavy;
+mod holds;
 mod layout;
 mod lease;
 mod local;
@@ -29,9 +34,11 @@ mod log;
 mod maintain;
 mod marks;
 mod open;
+mod orders;
 mod parquet;
 mod place;
 mod reader;
+mod rewrite;
 mod row;
 #[cfg(test)]
 mod samples;
@@ -44,13 +51,18 @@ pub mod table;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod versions;
 mod weight;
 
 pub use blocks::{Block, Blocks};
 pub use error::LakeError;
 pub use heavy::MOST as HEAVY_JOBS;
+pub use holds::{Hold, HoldSubject, Holds};
 pub use layout::dump;
 pub use lease::{Fence, Lease, Leases};
 pub use marks::{Mark, Marks};
+pub use orders::{Reredacted, Reredaction, Reredactions};
+pub use rewrite::{Anew, Erased, Gone, Keep, Purged, Retention, Retentions, Rewritten};
+pub use rewrite::{drop_files, erase_sessions, purge};
 pub use store::LakeOptions;
 pub use table::{Change, CommitChanges, Lake, NewFile, Table, TableFile, TableKind};

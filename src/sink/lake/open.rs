@@ -48,7 +48,7 @@ impl Lake {
         self.stored_key().await?.ok_or(LakeError::NoKey)
     }
 
-    async fn stored_key(&self) -> Result<Option<LakeKey>, LakeError> {
+    pub(super) async fn stored_key(&self) -> Result<Option<LakeKey>, LakeError> {
         if let Some(key) = self.key.get() {
             return Ok(Some(key.clone()));
         }

@@ -23,6 +23,9 @@ pub(super) trait Row: Sized + Send + Sync {
     /// The partition: days since 1970-01-01.
     fn date(&self) -> i32;
 
+    /// The session that it is of; `None`: it names none.
+    fn session(&self) -> Option<&str>;
+
     fn encode(rows: &[&Self]) -> Result<RecordBatch, ArrowError>;
 
     fn decode(batch: &Batch<'_>, date: i32) -> Result<Vec<Self>, LakeError>;
@@ -33,6 +36,10 @@ impl Row for Fact {
 
     fn date(&self) -> i32 {
         day_of(self.received_at)
+    }
+
+    fn session(&self) -> Option<&str> {
+        self.session_id.as_deref()
     }
 
     fn encode(rows: &[&Fact]) -> Result<RecordBatch, ArrowError> {
@@ -51,6 +58,10 @@ impl Row for Event {
         self.date
     }
 
+    fn session(&self) -> Option<&str> {
+        Some(&self.session_id)
+    }
+
     fn encode(rows: &[&Event]) -> Result<RecordBatch, ArrowError> {
         encode::events(rows)
     }
@@ -65,6 +76,10 @@ impl Row for Session {
 
     fn date(&self) -> i32 {
         self.date
+    }
+
+    fn session(&self) -> Option<&str> {
+        Some(&self.session_id)
     }
 
     fn encode(rows: &[&Session]) -> Result<RecordBatch, ArrowError> {

@@ -8,11 +8,14 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
-use object_store::{BackoffConfig, ClientConfigKey, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig};
+use object_store::{
+    BackoffConfig, ClientConfigKey, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig,
+};
 use url::Url;
 
 use super::error::LakeError;
 use super::local::{SyncedLocal, create_dirs};
+use super::versions::{self, Versions};
 
 /// Where the lake is.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +38,8 @@ pub(super) struct Store {
     pub root: Arc<dyn ObjectStore>,
     /// The same store, when it is a local one.
     local: Option<Arc<SyncedLocal>>,
+    /// The bucket's versions of objects; `None` for a directory.
+    pub versions: Option<Arc<Versions>>,
     /// The lake's prefix below the root.
     pub base: Path,
     /// The lake's URL, ending in `/`.
@@ -130,6 +135,17 @@ impl Store {
         Ok(files)
     }
 
+    /// The files below a path, with size and time.
+    pub async fn objects(&self, path: &Path) -> Result<Vec<ObjectMeta>, LakeError> {
+        self.root.list(Some(path)).try_collect().await.map_err(|e| LakeError::store(path, e))
+    }
+
+    /// Removes what writes that were cut off left below a path in a directory: see `SyncedLocal::sweep_staged`.
+    pub async fn sweep_staged(&self, path: &Path, before: i64) -> Result<(), LakeError> {
+        let Some(local) = self.local.clone() else { return Ok(()) };
+        local.sweep_staged(path, before).await.map_err(|e| LakeError::store(path, e))
+    }
+
     /// The names directly below a path that have something below them.
     pub async fn prefixes(&self, path: &Path) -> Result<Vec<String>, LakeError> {
         let listed = self.root.list_with_delimiter(Some(path)).await.map_err(|e| LakeError::store(path, e))?;
@@ -149,14 +165,14 @@ fn open_dir(given: &str, dir: PathBuf) -> Result<Store, LakeError> {
     let base = Path::from_absolute_path(&dir).map_err(|e| location(given, &e.to_string()))?;
     let url = Url::from_directory_path(&dir).map_err(|()| location(given, "not an absolute path"))?;
     let local = Arc::new(SyncedLocal::new());
-    Ok(Store { root: local.clone(), local: Some(local), base, url })
+    Ok(Store { root: local.clone(), local: Some(local), versions: None, base, url })
 }
 
 fn open_s3(options: &LakeOptions, mut url: Url) -> Result<Store, LakeError> {
     let bucket = url.host_str().ok_or_else(|| location(&options.url, "no bucket"))?.to_owned();
     let base = Path::from_url_path(url.path()).map_err(|e| location(&options.url, &e.to_string()))?;
     url.set_path(&format!("/{base}/").replace("//", "/"));
-    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry());
+    let mut builder = AmazonS3Builder::from_env().with_bucket_name(&bucket).with_retry(retry());
     for (key, value) in CLIENT {
         builder = builder.with_config(AmazonS3ConfigKey::Client(*key), *value);
     }
@@ -169,8 +185,10 @@ fn open_s3(options: &LakeOptions, mut url: Url) -> Result<Store, LakeError> {
         // Stores other than AWS's are reached by path: their host name has no wildcard for buckets.
         builder = builder.with_virtual_hosted_style_request(false);
     }
+    let address = versions::Address::of(&builder, &bucket);
     let store = builder.build().map_err(|e| location(&options.url, &e.to_string()))?;
-    Ok(Store { root: Arc::new(store), local: None, base, url })
+    let versions = Versions::new(store.clone(), address).map_err(|e| location(&options.url, &e.to_string()))?;
+    Ok(Store { root: Arc::new(store), local: None, versions: Some(Arc::new(versions)), base, url })
 }
 
 /// Whether the bucket is to be part of the host's name.

@@ -79,7 +79,13 @@ pub struct Table {
     pub(super) place: Place,
     pub(super) state: State,
     pub(super) clock: Clock,
-    key: LakeKey,
+    pub(super) key: LakeKey,
+}
+
+/// The keyed hash of a session id as used in file tags.
+pub(super) fn session_tag(key: &LakeKey, session_id: &str) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = key.name("session tag", &[session_id.as_bytes()]);
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
 impl Table {
@@ -161,8 +167,7 @@ impl Table {
 
     /// The keyed hash of a session id as used in file tags.
     pub fn session_tag(&self, session_id: &str) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.key.name("session tag", &[session_id.as_bytes()]);
-        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+        session_tag(&self.key, session_id)
     }
 
     /// Writes facts (any order; sorted and cut by partition inside) to new files.

@@ -307,6 +307,8 @@ impl Slot {
         let report = sealer.round(started).await?;
         let visible = context.now();
         sealer.tidy(visible).await;
+        sealer.redact_again(lake, context.now()).await?;
+        sealer.expire(lake, context.now()).await?;
         let Some(mut report) = report else { return Ok(None) };
         sealer.rest(&report, started, visible);
         report.end_to_visible.iter_mut().for_each(|at| *at = visible.wall.saturating_sub(*at).max(0));

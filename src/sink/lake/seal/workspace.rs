@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
+use super::again::Again;
 use super::damage::Damage;
+use super::expire::Expiring;
 use super::folding::{Gathered, Outcome, Work, fold_all};
 use super::gather::Gathering;
 use super::index::{Added, FileIndex};
@@ -36,24 +38,26 @@ const TIDY_AGAIN: i64 = 600_000_000;
 /// A workspace's tables with what sealing knows of them. Holds ids, times and file names, no content; lost without
 /// harm, because [`WorkspaceSealer::open`] finds it again in the tables.
 pub struct WorkspaceSealer {
-    workspace: Workspace,
-    fence: Fence,
-    marks: Marks,
-    facts: Table,
-    events: Table,
-    sessions: Table,
-    fact_files: FileIndex,
-    event_files: FileIndex,
-    session_files: FileIndex,
+    pub(super) workspace: Workspace,
+    pub(super) fence: Fence,
+    pub(super) marks: Marks,
+    pub(super) facts: Table,
+    pub(super) events: Table,
+    pub(super) sessions: Table,
+    pub(super) fact_files: FileIndex,
+    pub(super) event_files: FileIndex,
+    pub(super) session_files: FileIndex,
     /// Files whose sessions are not known yet, in order of version.
-    unscanned: VecDeque<Added>,
+    pub(super) unscanned: VecDeque<Added>,
     /// The `facts` version up to which files were scanned.
     scanned: i64,
     /// The version that the stored transaction says.
     recorded: i64,
-    live: Sessions,
+    pub(super) live: Sessions,
     damage: Damage,
-    options: SealOptions,
+    pub(super) options: SealOptions,
+    pub(super) expiring: Expiring,
+    pub(super) again: Again,
     /// Sessions in the next round: halved when one took too much memory, doubled when one went well.
     limit: usize,
     /// Small files are not put together before (mono).
@@ -92,6 +96,8 @@ impl WorkspaceSealer {
             recorded,
             live: Sessions::new(options.timing),
             damage: Damage::default(),
+            expiring: Expiring::default(),
+            again: Again::default(),
             options: options.clone(),
             limit: options.round_sessions,
             tidy_at: i64::MIN,
@@ -190,13 +196,14 @@ impl WorkspaceSealer {
                 Some(received_at) => {
                     let idle = self.live.is_idle(&session, received_at, now);
                     let (facts, left_out) = facts.finish(self.options.session_bytes);
-                    gathered.push(Gathered { session, facts, left_out, idle });
+                    gathered.push(Gathered { session, facts, left_out, idle, stored: None });
                 }
                 // Expired or erased since: its rows, if there are any, are not ours to take away.
                 None => self.live.forget(&session),
             }
         }
         let SealOptions { fold, recheck, .. } = self.options.clone();
+        self.go_on(&mut gathered, now).await?;
         let folded = fold_all(gathered, Work { workspace: self.workspace.clone(), fold, recheck }).await?;
         self.store(folded, now).await.map(Some)
     }
@@ -274,6 +281,7 @@ impl WorkspaceSealer {
         for (session, facts) in &outcome.exposed {
             self.marks.put(&Mark { session_id: session.clone(), fact_ids: facts.clone() }).await?;
         }
+        self.again.marked |= !outcome.exposed.is_empty();
         let names: HashSet<String> = outcome.sealed.iter().map(|(session, _)| session.clone()).collect();
         let names = Arc::new(names);
         if !names.is_empty() {
