@@ -137,10 +137,11 @@ impl Remove {
         if self.id.len() != 16 || !self.id.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(Failure::Usage("an id is 16 hex digits: 'sessionlake hold list' shows them".to_owned()));
         }
-        match self.place.open().await?.remove(&self.id).await.context("the hold is not removed")? {
-            true => Ok(eprintln!("Not held any more: retention may delete it within hours.")),
-            false => Err(anyhow!("there is no hold {}: 'sessionlake hold list' shows what there is", self.id).into()),
+        if !self.place.open().await?.remove(&self.id).await.context("the hold is not removed")? {
+            return Err(anyhow!("there is no hold {}: 'sessionlake hold list' shows what there is", self.id).into());
         }
+        eprintln!("Not held any more: retention may delete it within hours.");
+        Ok(())
     }
 }
 

@@ -21,15 +21,15 @@ impl Redactor {
             mcp_server: columns.mcp_server.clone(),
             event: None,
         };
-        let mut hits: Vec<Hit> = Vec::new();
+        let (mut hits, mut changed): (Vec<Hit>, bool) = (Vec::new(), false);
         for (place, text) in texts(columns) {
             let explained = self.explain(text, &subject, place);
             if explained.text != *text {
                 *text = explained.text;
+                changed = true;
                 hits.extend(explained.hits.into_iter().filter(|hit| !hit.report));
             }
         }
-        let changed = !hits.is_empty();
         hits.into_iter().for_each(|hit| count(&mut columns.redactions, hit.rule));
         changed
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{Checked, Gone, Judge, Purged, Rewritten, Selection, Tables, Verdict, purge, rewrite, slices::slice};
 use crate::model::{Columns, Event, Fact, Session, Workspace};
+use crate::sink::lake::holds::Held;
 use crate::sink::lake::lease::Fence;
 use crate::sink::lake::marks::Mark;
 use crate::sink::lake::{LakeError, Table};
@@ -65,7 +66,7 @@ pub struct Redacted {
 }
 
 /// Redacts some files' rows since `since` (UTC microseconds) that were not shown yet; `true`: there are more. Facts first:
-/// rows are computed of them.
+/// rows are computed of them. What is held stays as it is.
 ///
 /// # Errors
 /// As [`rewrite()`] and [`purge()`].
@@ -73,6 +74,7 @@ pub async fn redact_anew(
     tables: &mut Tables<'_>,
     fence: Fence,
     (workspace, since): (&Workspace, i64),
+    held: &Arc<Held>,
     anew: &Anew,
     checked: &mut Checked,
     done: &mut Redacted,
@@ -83,22 +85,25 @@ pub async fn redact_anew(
         let mut new = old.clone();
         (anew.0)(workspace, &mut new).then_some(new)
     };
-    let (a, w) = (anew.clone(), workspace.clone());
+    let (a, w, h) = (anew.clone(), workspace.clone(), held.clone());
     let judge: Judge<Fact> = Arc::new(move |fact: &Fact| {
-        let new = (fact.received_at >= since).then(|| columns(&fact.columns, &a, &w)).flatten();
+        let free = fact.received_at >= since && !h.holds(fact.session_id.as_deref(), &fact.columns);
+        let new = free.then(|| columns(&fact.columns, &a, &w)).flatten();
         new.map_or(Verdict::Keep, |columns| Verdict::Replace(Box::new(Fact { columns, ..fact.clone() })))
     });
     let (facts, more_facts) = slice(tables.facts, fence, &received, &judge, checked).await?;
-    let (a, w) = (anew.clone(), workspace.clone());
+    let (a, w, h) = (anew.clone(), workspace.clone(), held.clone());
     let judge: Judge<Event> = Arc::new(move |event: &Event| {
-        let new =
-            (event.time >= since || event.received_at >= since).then(|| columns(&event.columns, &a, &w)).flatten();
+        let recent = event.time >= since || event.received_at >= since;
+        let free = recent && !h.holds(Some(&event.session_id), &event.columns);
+        let new = free.then(|| columns(&event.columns, &a, &w)).flatten();
         new.map_or(Verdict::Keep, |columns| Verdict::Replace(Box::new(Event { columns, ..event.clone() })))
     });
     let (events, more_events) = slice(tables.events, fence, &started, &judge, checked).await?;
-    let (a, w) = (anew.clone(), workspace.clone());
+    let (a, w, h) = (anew.clone(), workspace.clone(), held.clone());
     let judge: Judge<Session> = Arc::new(move |session: &Session| {
-        let new = (session.end_time >= since).then(|| a.session(&w, session)).flatten();
+        let free = session.end_time >= since && !h.sessions.contains(&session.session_id);
+        let new = free.then(|| a.session(&w, session)).flatten();
         new.map_or(Verdict::Keep, |new| Verdict::Replace(Box::new(new)))
     });
     let (sessions, more_sessions) = slice(tables.sessions, fence, &started, &judge, checked).await?;
@@ -109,6 +114,19 @@ pub async fn redact_anew(
     done.events.and(events);
     done.sessions.and(sessions);
     Ok(more_facts || more_events || more_sessions)
+}
+
+/// Deletes every file that the tables no longer have, when an order is done: a run that was cut off left some that nobody
+/// else knows to hold what was hidden.
+///
+/// # Errors
+/// As [`purge()`].
+pub async fn purge_superseded(tables: Tables<'_>) -> Result<Purged, LakeError> {
+    let mut purged = Purged::default();
+    for table in [tables.facts, tables.events, tables.sessions] {
+        purged.and(purge(table, Gone { superseded: true, ..Gone::default() }).await?);
+    }
+    Ok(purged)
 }
 
 async fn purge_removed(table: &mut Table, done: &Rewritten) -> Result<Purged, LakeError> {
@@ -181,7 +199,8 @@ mod tests {
     async fn rows_since_then_are_redacted_by_todays_rules_and_older_ones_left() {
         let lake = TestLake::new().await;
         lake.append(&[fact("old", 1, Kind::Prompt, 5 * DAY)]).await;
-        lake.append(&[fact("new", 2, Kind::Prompt, 9 * DAY)]).await;
+        lake.append(&[fact("new", 2, Kind::Prompt, 9 * DAY), fact("held", 3, Kind::Prompt, 9 * DAY)]).await;
+        let held = Arc::new(Held { sessions: ["held".to_owned()].into(), ..Held::default() });
         let anew = Anew::new(|_, columns| {
             let found = columns.content.as_deref().is_some_and(|text| text.starts_with("content"));
             if found {
@@ -197,7 +216,7 @@ mod tests {
         let mut tables = Tables { facts: &mut facts, events: &mut events, sessions: &mut sessions };
         let (mut checked, mut done) = (Checked::default(), Redacted::default());
         let scope = (&lake.workspace, 8 * DAY);
-        let more = redact_anew(&mut tables, Fence::new(1), scope, &anew, &mut checked, &mut done).await.unwrap();
+        let more = redact_anew(&mut tables, Fence::new(1), scope, &held, &anew, &mut checked, &mut done).await.unwrap();
         assert!(!more && done.facts.rows_replaced == 1 && done.purged.files == 1, "{done:?}");
         for fact in lake.facts().await {
             assert_eq!(

@@ -32,7 +32,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 pub use self::anew::Anew;
-pub(super) use self::anew::{Redacted, hide_pieces, redact_anew};
+pub(super) use self::anew::{Redacted, hide_pieces, purge_superseded, redact_anew};
 pub(super) use self::clean::clean_log;
 pub use self::erase::{Erased, Keep, erase_sessions};
 pub(super) use self::purge::purge_versions;

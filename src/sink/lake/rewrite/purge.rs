@@ -32,6 +32,8 @@ pub struct Gone<'a> {
     pub paths: Option<&'a HashSet<String>>,
     /// Every file that holds rows of these sessions, whatever removed it, and whether a commit named it or not.
     pub sessions: Option<&'a HashSet<String>>,
+    /// Every file that the log names and the table no longer has.
+    pub superseded: bool,
 }
 
 /// What was deleted, and what could not be.
@@ -116,7 +118,7 @@ impl Purging<'_> {
     /// Whether a file that the table no longer has is to go by what the log says of it.
     fn is_gone(&self, file: &TableFile) -> bool {
         let named = self.gone.paths.is_some_and(|paths| paths.contains(&file.path));
-        named || (self.gone.sessions.is_some() && may_hold(file, &self.tags))
+        self.gone.superseded || named || (self.gone.sessions.is_some() && may_hold(file, &self.tags))
     }
 
     /// Reads the whole log.
@@ -265,7 +267,9 @@ impl Purging<'_> {
         let in_log = format!("{}/", place.log);
         let chosen = |key: &str| {
             let unknown = || self.path_of(&Path::from(key)).is_none_or(|path| !self.known.contains(&path));
-            key.starts_with(&in_log) || deleted.contains(key) || (self.gone.sessions.is_some() && unknown())
+            key.starts_with(&in_log)
+                || deleted.contains(key)
+                || ((self.gone.superseded || self.gone.sessions.is_some()) && unknown())
         };
         let swept = purge_versions(&place.store, &place.root, chosen).await;
         self.done.and(swept);

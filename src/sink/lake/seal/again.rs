@@ -1,13 +1,15 @@
 //! Between rounds: what is to be redacted anew is.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::live::Now;
 use super::workspace::WorkspaceSealer;
-use crate::sink::lake::rewrite::{Anew, Checked, Redacted, Tables, hide_pieces, redact_anew};
+use crate::sink::lake::holds::{Held, Holds};
+use crate::sink::lake::rewrite::{Anew, Checked, Redacted, Tables, hide_pieces, purge_superseded, redact_anew};
 use crate::sink::lake::{Lake, LakeError, Reredacted, Reredaction, Reredactions};
 
 /// How often orders are looked for, microseconds: one request each time.
@@ -94,10 +96,12 @@ impl WorkspaceSealer {
             let begin = |(id, order)| Order { id, order, checked: Checked::default(), done: Redacted::default() };
             self.again.order = next.map(begin);
         }
+        let held = Arc::new(Holds::open(lake, &self.workspace).await?.held(lake, &self.workspace).await?);
         let Some(mut order) = self.again.order.take() else { return Ok(false) };
-        let more = self.redact_slice(&anew, &mut order).await;
+        let more = self.redact_slice(&anew, &held, &mut order).await;
         match more {
             Ok(false) => {
+                // Should its record not be taken, the order is looked at again as a whole, and nothing is left to hide.
                 orders.finish(&order.id, &order.record(now.wall)).await?;
                 tracing::info!(workspace = %self.workspace, id = order.id, "stored sessions are redacted by today's rules");
                 Ok(true)
@@ -109,10 +113,14 @@ impl WorkspaceSealer {
         }
     }
 
-    async fn redact_slice(&mut self, anew: &Anew, order: &mut Order) -> Result<bool, LakeError> {
+    async fn redact_slice(&mut self, anew: &Anew, held: &Arc<Held>, order: &mut Order) -> Result<bool, LakeError> {
         let mut tables = Tables { facts: &mut self.facts, events: &mut self.events, sessions: &mut self.sessions };
         let scope = (&self.workspace, order.order.since);
-        redact_anew(&mut tables, self.fence, scope, anew, &mut order.checked, &mut order.done).await
+        let more = redact_anew(&mut tables, self.fence, scope, held, anew, &mut order.checked, &mut order.done).await?;
+        if !more {
+            order.done.purged.and(purge_superseded(tables).await?);
+        }
+        Ok(more)
     }
 }
 
