@@ -184,7 +184,7 @@ mod tests {
         let marked = fact("s", 1, Kind::Prompt, 0).fact_id;
         let mark = Mark { session_id: "s".to_owned(), fact_ids: [marked].into() };
         let mut table = lake.table(TableKind::Facts).await;
-        hide_pieces(&mut table, Fence::new(1), &[mark.clone()]).await.unwrap();
+        hide_pieces(&mut table, Fence::new(1), std::slice::from_ref(&mark)).await.unwrap();
         let facts = lake.facts().await;
         assert_eq!(facts.len(), 3);
         for fact in &facts {
