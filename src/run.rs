@@ -9,6 +9,7 @@ mod background;
 mod data_dir;
 mod journal;
 mod key;
+mod private;
 pub mod rules;
 mod tls;
 
@@ -29,12 +30,13 @@ use crate::auth::Door;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::journal::Journal;
-use crate::model::{LakeKey, Status, Workspace};
+use crate::model::{Status, Workspace};
 use crate::receiver::budget::Budget;
 use crate::receiver::{Intake, Limits, Port, Protocol, door, http_router, otlp, serve};
 use crate::redaction::Current;
 use crate::sink::lake::append::{AppendOptions, AppendReport, Appended, Appender};
 use crate::sink::lake::seal::{Recheck, Report, SealOptions, Sealed, Sealer, Timing};
+use crate::sink::lake::tombstones::Tombstones;
 use crate::sink::lake::{Anew, Lake, TableKind};
 use crate::telemetry::health::{Health, State};
 use crate::telemetry::logs;
@@ -42,9 +44,12 @@ use crate::telemetry::metrics::Metrics;
 use crate::tls::Tls;
 use background::Background;
 pub use key::known_key;
+use private::Privacy;
 use rules::Watched;
 use tls::Certificates;
 
+/// The name by which the lake reads the journal.
+const READER: &str = "lake";
 /// How long requests in flight may take to finish after the stop.
 const DRAIN_REQUESTS: Duration = Duration::from_secs(8);
 /// How long the journal's rest may take to reach the lake.
@@ -206,9 +211,10 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
     let redactor = rules.current();
     watching.spawn(rules.follow());
 
+    let privacy = Privacy::start(&config, &lake, &key, &journal, &clock).await?;
     let background = Background::start()?;
     let mut appending = Stage::on(background.handle());
-    let appended = start_appending(&mut appending, &config, &lake, &key, &journal, &metrics)?;
+    let appended = start_appending(&mut appending, &config, &lake, &privacy.tombstones, &journal, &metrics)?;
     let mut sealing = Stage::on(background.handle());
     let sealer = Sealer::new(
         lake.clone(),
@@ -222,8 +228,18 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
 
     let in_flight = config.in_flight_bytes.unwrap_or(config.memory_limit_bytes / 4);
     let budget = Budget::new(usize::try_from(in_flight).unwrap_or(usize::MAX));
-    let intake = Intake::new(redactor, journal.clone(), clock, metrics.clone(), budget, config.limits);
+    let intake = Intake::new(
+        redactor,
+        journal.clone(),
+        clock,
+        metrics.clone(),
+        budget,
+        config.limits,
+        privacy.gate.clone(),
+        privacy.passage.clone(),
+    );
     let receiving = start_receiving(&config, &intake, &door, listeners.grpc, listeners.http);
+    privacy.run(&mut watching);
     health.set("receiver", State::Ok);
     watching.spawn(journal::watch(journal.clone(), metrics, health.clone()));
     let lake_url = config.lake_options().url;
@@ -261,7 +277,7 @@ fn start_appending(
     stage: &mut Stage,
     config: &Config,
     lake: &Lake,
-    key: &LakeKey,
+    tombstones: &Tombstones,
     journal: &Journal,
     metrics: &Metrics,
 ) -> Result<watch::Receiver<Appended>> {
@@ -277,8 +293,8 @@ fn start_appending(
         metrics.facts_redelivered.add(report.duplicates);
         metrics.poison_records.add(report.poison);
     });
-    let records = journal.reader("lake")?;
-    let appender = Appender::new(lake.clone(), key.clone(), journal.id().to_owned(), records, options, observe);
+    let records = journal.reader(READER)?;
+    let appender = Appender::new(lake.clone(), tombstones.clone(), journal.id().to_owned(), records, options, observe);
     let appended = appender.appended();
     stage.spawn(appender.run(stage.stop.subscribe()));
     Ok(appended)

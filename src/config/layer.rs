@@ -9,6 +9,7 @@ use super::values::{self, Wrong};
 use super::written::{self, File, Scalar};
 use super::{Config, JournalConfig, LakeConfig, Listener, StorageConfig, TlsSettings};
 use crate::document::{self, Problem, Source, Text, place};
+use crate::enrich::privacy::Rules;
 use crate::telemetry::logs::Encoding;
 
 /// Lays one source over a configuration: what it says replaces, what it leaves out stays.
@@ -40,6 +41,7 @@ impl<'a> Layer<'a> {
         self.journal(file.journal.unwrap_or_default(), &mut config.journal);
         self.service(file.service.unwrap_or_default(), config);
         self.limits(file.limits.unwrap_or_default(), config);
+        self.private(file.private.unwrap_or_default(), &mut config.private);
         // Below 64 MiB not even one large request fits.
         self.set(
             &file.memory_limit_mib,
@@ -49,6 +51,21 @@ impl<'a> Layer<'a> {
             },
         );
         self.set(&file.data_dir, values::text, |dir| config.data_dir = PathBuf::from(dir));
+    }
+
+    fn private(&mut self, written: written::Private, rules: &mut Rules) {
+        let written::Private { users, projects, forbid, keep_costs } = written;
+        self.texts(users, &mut rules.users);
+        self.texts(projects, &mut rules.projects);
+        self.texts(forbid, &mut rules.forbid);
+        self.set(&keep_costs, values::boolean, |on| rules.keep_costs = on);
+    }
+
+    /// A list replaces the one before it.
+    fn texts(&mut self, written: Option<Vec<Text>>, texts: &mut Vec<String>) {
+        if let Some(written) = written {
+            *texts = written.iter().filter_map(|text| self.value(text, values::text)).collect();
+        }
     }
 
     fn processors(&mut self, processors: written::Processors, config: &mut Config) {

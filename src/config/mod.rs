@@ -28,6 +28,7 @@ pub use secret::Secret;
 
 use crate::document;
 pub use crate::document::{ConfigError, Place, Problem, Source};
+use crate::enrich::privacy::Rules;
 use crate::receiver::{Cors, IntakeLimits, Limits, Paths};
 use crate::sink::lake::LakeOptions;
 use crate::telemetry::logs::Encoding;
@@ -51,6 +52,8 @@ pub struct Config {
     pub lake: LakeConfig,
     /// What a request may hold, and a workspace may send.
     pub limits: IntakeLimits,
+    /// Whose sessions are private, and where none may be.
+    pub private: Rules,
     /// Request bytes in flight, all workspaces together; `None`: a quarter of the memory limit.
     pub in_flight_bytes: Option<u64>,
     /// Bound of what is held in memory, bytes. Default 512 MiB.
@@ -147,6 +150,7 @@ impl Default for Config {
                 storage: StorageConfig::default(),
             },
             limits: IntakeLimits::default(),
+            private: Rules::default(),
             in_flight_bytes: None,
             memory_limit_bytes: 512 << 20,
             journal: JournalConfig { max_bytes: 8 << 30, segment_bytes: 64 << 20, max_disk_percent: 90 },

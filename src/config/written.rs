@@ -33,6 +33,7 @@ sections! {
         journal: Journal,
         service: Service,
         limits: Limits,
+        private: Private,
         memory_limit_mib: Text,
         data_dir: Text,
     }
@@ -44,6 +45,7 @@ sections! {
         attribute_count_limit: Text,
         workspace: Quota,
     }
+    Private { users: Vec<Text>, projects: Vec<Text>, forbid: Vec<Text>, keep_costs: Text }
     Quota { in_flight_percent: Text, bytes_per_second: Text, records_per_second: Text }
     Receivers { otlp: Otlp, hooks: Hooks }
     Otlp { protocols: Protocols }

@@ -14,6 +14,7 @@
 //! orders   what is to be redacted anew
 //! holds    what is never deleted
 //! marks    facts that are to be redacted anew
+//! tombstones  sessions that nothing is kept of         forget   taking them out of everything
 //! ```
 
 pub mod append;
@@ -25,6 +26,7 @@ mod encode;
 mod error;
 #[cfg(test)]
 mod fault_tests;
+pub mod forget;
 mod heavy;
 mod holds;
 mod layout;
@@ -51,6 +53,7 @@ pub mod table;
 mod testing;
 #[cfg(test)]
 mod tests;
+pub mod tombstones;
 mod versions;
 mod weight;
 

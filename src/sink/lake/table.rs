@@ -21,6 +21,9 @@ use crate::model::{Event, Fact, LakeKey, Session};
 /// session takes a fact at least, so that sealing can choose among the hot files.
 pub(super) const MAX_TAGS: usize = 32_768;
 
+/// What hashes of session ids are made for.
+pub(super) const SESSION_TAG: &str = "session tag";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TableKind {
     Facts,
@@ -84,7 +87,7 @@ pub struct Table {
 
 /// The keyed hash of a session id as used in file tags.
 pub(super) fn session_tag(key: &LakeKey, session_id: &str) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = key.name("session tag", &[session_id.as_bytes()]);
+    let [a, b, c, d, e, f, g, h, ..] = key.name(SESSION_TAG, &[session_id.as_bytes()]);
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
@@ -173,6 +176,24 @@ impl Table {
     /// Writes facts (any order; sorted and cut by partition inside) to new files.
     pub async fn write_facts(&self, facts: &[Fact]) -> Result<Vec<NewFile>, LakeError> {
         self.write(facts).await
+    }
+
+    /// Whether files that no commit refers to are all still there.
+    pub async fn holds(&self, files: &[NewFile]) -> Result<bool, LakeError> {
+        for new in files {
+            if !self.place.store.exists(&self.place.file(&new.file.path)).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes files that no commit refers to, nor will.
+    pub async fn discard(&self, files: &[NewFile]) -> Result<(), LakeError> {
+        for new in files {
+            self.place.store.delete(&self.place.file(&new.file.path)).await?;
+        }
+        Ok(())
     }
 
     pub async fn write_events(&self, events: &[Event]) -> Result<Vec<NewFile>, LakeError> {
