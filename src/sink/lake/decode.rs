@@ -11,7 +11,8 @@ use super::layout::file_schema;
 use super::reader::Seen;
 use super::table::TableKind;
 use crate::model::{
-    Columns, Event, Fact, FactId, Gap, Joined, Kind, Prompt, Redaction, Session, SkillUse, Source, Status, Truncation,
+    AuditEntry, Columns, Event, Fact, FactId, Gap, Joined, Kind, Prompt, Redaction, Session, SkillUse, Source, Status,
+    Truncation,
 };
 
 type Result<T> = std::result::Result<T, LakeError>;
@@ -303,6 +304,31 @@ pub(super) fn sessions(batch: &Batch<'_>, date: i32) -> Result<Vec<Session>> {
     batch.time("received_at", &mut rows, |session, v| session.received_at = v)?;
     batch.parsed("status", &mut rows, |session, v| Status::parse(v).map(|status| session.status = status))?;
     batch.number::<Int32Type, _>("fold_version", &mut rows, |session, v| session.fold_version = v)?;
+    Ok(rows)
+}
+
+pub(super) fn audit(batch: &Batch<'_>) -> Result<Vec<AuditEntry>> {
+    let mut rows = vec![AuditEntry::default(); batch.batch.num_rows()];
+    batch.text("request_id", &mut rows, |entry, v| entry.request_id = v.to_owned())?;
+    batch.text("action", &mut rows, |entry, v| entry.action = v.to_owned())?;
+    batch.text("who", &mut rows, |entry, v| entry.who = Some(v.to_owned()))?;
+    batch.text("how", &mut rows, |entry, v| entry.how = v.to_owned())?;
+    batch.text("reason", &mut rows, |entry, v| entry.reason = Some(v.to_owned()))?;
+    batch.text("outcome", &mut rows, |entry, v| entry.outcome = v.to_owned())?;
+    batch.time("time", &mut rows, |entry, v| entry.time = v)?;
+    batch.time("requested_at", &mut rows, |entry, v| entry.requested_at = v)?;
+    batch.int("session_count", &mut rows, |entry, v| entry.session_count = v)?;
+    batch.int("fact_rows", &mut rows, |entry, v| entry.fact_rows = v)?;
+    batch.int("event_rows", &mut rows, |entry, v| entry.event_rows = v)?;
+    batch.int("session_rows", &mut rows, |entry, v| entry.session_rows = v)?;
+    batch.int("journal_records", &mut rows, |entry, v| entry.journal_records = v)?;
+    batch.int("objects_before", &mut rows, |entry, v| entry.objects_before = v)?;
+    batch.int("objects_after", &mut rows, |entry, v| entry.objects_after = v)?;
+    batch.int("bytes_before", &mut rows, |entry, v| entry.bytes_before = v)?;
+    batch.int("bytes_after", &mut rows, |entry, v| entry.bytes_after = v)?;
+    batch.strings("names", &mut rows, |entry| &mut entry.names)?;
+    batch.strings("silent_writers", &mut rows, |entry| &mut entry.silent_writers)?;
+    batch.strings("remaining", &mut rows, |entry| &mut entry.remaining)?;
     Ok(rows)
 }
 

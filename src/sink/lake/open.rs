@@ -70,7 +70,7 @@ impl Lake {
                 continue;
             };
             let below = self.store.prefixes(&self.store.path(&name)).await?;
-            if TableKind::ALL.iter().any(|kind| below.iter().any(|name| name == kind.name())) {
+            if TableKind::OF_SESSIONS.iter().any(|kind| below.iter().any(|name| name == kind.name())) {
                 workspaces.push(workspace);
             }
         }

@@ -7,7 +7,7 @@ use super::decode::{self, Batch};
 use super::encode;
 use super::error::LakeError;
 use super::table::TableKind;
-use crate::model::{Event, Fact, Session};
+use crate::model::{AuditEntry, Event, Fact, Session};
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
@@ -88,5 +88,34 @@ impl Row for Session {
 
     fn decode(batch: &Batch<'_>, date: i32) -> Result<Vec<Session>, LakeError> {
         decode::sessions(batch, date)
+    }
+}
+
+impl Row for AuditEntry {
+    const KIND: TableKind = TableKind::Audit;
+
+    fn date(&self) -> i32 {
+        i32::try_from(self.time.div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX)
+    }
+
+    /// It is of no session: its file has no tags.
+    fn session(&self) -> Option<&str> {
+        None
+    }
+
+    fn order(&self, other: &AuditEntry) -> Ordering {
+        (self.time, &self.request_id).cmp(&(other.time, &other.request_id))
+    }
+
+    fn weight(&self) -> usize {
+        BASE_WEIGHT + 40 * self.names.len() + length(&self.reason)
+    }
+
+    fn encode(rows: &[&AuditEntry]) -> Result<RecordBatch, ArrowError> {
+        encode::audit(rows)
+    }
+
+    fn decode(batch: &Batch<'_>, _: i32) -> Result<Vec<AuditEntry>, LakeError> {
+        decode::audit(batch)
     }
 }

@@ -15,7 +15,7 @@ use super::reader::{self, Batches};
 use super::row::Row;
 pub use super::store::LakeOptions;
 use crate::clock::Clock;
-use crate::model::{Event, Fact, LakeKey, Session};
+use crate::model::{AuditEntry, Event, Fact, LakeKey, Session};
 
 /// A file of more sessions has no list of them: it would weigh more than it saves. One flush has fewer, because each
 /// session takes a fact at least, so that sealing can choose among the hot files.
@@ -29,6 +29,8 @@ pub enum TableKind {
     Facts,
     Events,
     Sessions,
+    /// What was done to the others.
+    Audit,
 }
 
 /// A data file of a table.
@@ -202,6 +204,16 @@ impl Table {
 
     pub async fn write_sessions(&self, sessions: &[Session]) -> Result<Vec<NewFile>, LakeError> {
         self.write(sessions).await
+    }
+
+    /// Writes rows of `audit` to new files.
+    pub async fn write_audit(&self, entries: &[AuditEntry]) -> Result<Vec<NewFile>, LakeError> {
+        self.write(entries).await
+    }
+
+    /// The rows of a file of `audit`.
+    pub async fn read_audit(&self, file: &TableFile) -> Result<Vec<AuditEntry>, LakeError> {
+        self.read(file, None).await
     }
 
     /// The tags of sessions.

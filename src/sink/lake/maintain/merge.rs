@@ -54,6 +54,7 @@ fn order(kind: TableKind) -> &'static [&'static str] {
         TableKind::Facts => &["session_id", "time", "fact_id"],
         TableKind::Events => &["session_id", "seq"],
         TableKind::Sessions => &["session_id"],
+        TableKind::Audit => &["time", "request_id"],
     }
 }
 
