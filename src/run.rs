@@ -220,7 +220,10 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running> {
         lake.clone(),
         key,
         clock.clone(),
-        seal_options(&config, redactor.clone(), journal.id()),
+        SealOptions {
+            forgetter: Some(privacy.forgetter.clone()),
+            ..seal_options(&config, redactor.clone(), journal.id())
+        },
         observe_seal(metrics.clone(), health.clone()),
     );
     let sealed = sealer.sealed();

@@ -2,6 +2,7 @@
 
 mod connect;
 mod demo;
+mod erase;
 mod failure;
 mod hold;
 mod json;
@@ -38,6 +39,7 @@ enum Command {
     Validate(validate::Validate),
     Sessions(sessions::Sessions),
     Redact(redact::Redact),
+    Erase(erase::Erase),
     Connect(connect::Connect),
     Token(token::Token),
     Hold(hold::Hold),
@@ -53,6 +55,7 @@ impl Cli {
             Command::Validate(command) => command.run(),
             Command::Sessions(command) => command.run().await,
             Command::Redact(command) => command.run().await,
+            Command::Erase(command) => command.run().await,
             Command::Connect(command) => command.run(),
             Command::Token(command) => command.run(),
             Command::Hold(command) => command.run().await,

@@ -17,6 +17,7 @@ mod harness;
 mod http;
 mod latency;
 mod oracle;
+mod private;
 mod protocols;
 mod quality;
 mod query;

@@ -12,7 +12,7 @@ use super::spool::Spool;
 use crate::clock::Clock;
 use crate::journal::Journal;
 use crate::receiver::Passage;
-use crate::sink::lake::forget::{Ack, Request, Requests, sweep};
+use crate::sink::lake::forget::{Ack, Forgetter, Request, Requests, sweep};
 use crate::sink::lake::tombstones::{Follower, POLL, TombstoneStore, Tombstones};
 use crate::sink::lake::{Lake, LakeError};
 
@@ -29,6 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Follow {
     journal: Journal,
     tombstones: Tombstones,
+    forgetter: Forgetter,
     requests: Requests,
     follower: Follower,
     spool: Spool,
@@ -56,13 +57,15 @@ impl Follow {
     pub fn new(
         lake: &Lake,
         journal: Journal,
-        tombstones: Tombstones,
+        forgetter: Forgetter,
         spool: Spool,
         passage: Passage,
         clock: Clock,
     ) -> Follow {
+        let tombstones = forgetter.tombstones().clone();
         Follow {
             journal,
+            forgetter,
             requests: Requests::new(lake),
             follower: Follower::new(TombstoneStore::new(lake), tombstones.clone(), clock.clone()),
             tombstones,
@@ -140,6 +143,7 @@ impl Follow {
         for request in requests {
             self.requests.put(&request, &self.tombstones).await?;
             self.looked = None;
+            self.forgetter.hurry().await;
             if let Err(error) = self.spool.remove(&request) {
                 tracing::warn!(%error, request = request.id, "handed on, and not removed: it is handed on again");
             }

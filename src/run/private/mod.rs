@@ -16,6 +16,7 @@ use crate::journal::Journal;
 use crate::model::LakeKey;
 use crate::receiver::{Gate, Passage};
 use crate::sink::lake::Lake;
+use crate::sink::lake::forget::Forgetter;
 use crate::sink::lake::tombstones::Tombstones;
 use follow::Follow;
 use gate::PrivacyGate;
@@ -24,6 +25,8 @@ use spool::Spool;
 /// What stands between the receiver and the journal.
 pub struct Privacy {
     pub tombstones: Tombstones,
+    /// For the holder of the lease.
+    pub forgetter: Forgetter,
     pub gate: Arc<dyn Gate>,
     pub passage: Passage,
     follow: Follow,
@@ -49,9 +52,10 @@ impl Privacy {
         }
         let passage = Passage::default();
         let gate = PrivacyGate::new(tombstones.clone(), config.private.clone(), spool.clone(), clock.clone());
-        let mut follow = Follow::new(lake, journal.clone(), tombstones.clone(), spool, passage.clone(), clock.clone());
+        let forgetter = Forgetter::new(lake, tombstones.clone(), clock.clone());
+        let mut follow = Follow::new(lake, journal.clone(), forgetter.clone(), spool, passage.clone(), clock.clone());
         follow.first_look().await;
-        Ok(Privacy { tombstones, gate: Arc::new(gate), passage, follow })
+        Ok(Privacy { tombstones, forgetter, gate: Arc::new(gate), passage, follow })
     }
 
     /// Follows what other processes say, for as long as the process lives.

@@ -95,20 +95,12 @@ impl Row for AuditEntry {
     const KIND: TableKind = TableKind::Audit;
 
     fn date(&self) -> i32 {
-        i32::try_from(self.time.div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX)
+        day_of(self.time)
     }
 
     /// It is of no session: its file has no tags.
     fn session(&self) -> Option<&str> {
         None
-    }
-
-    fn order(&self, other: &AuditEntry) -> Ordering {
-        (self.time, &self.request_id).cmp(&(other.time, &other.request_id))
-    }
-
-    fn weight(&self) -> usize {
-        BASE_WEIGHT + 40 * self.names.len() + length(&self.reason)
     }
 
     fn encode(rows: &[&AuditEntry]) -> Result<RecordBatch, ArrowError> {

@@ -15,6 +15,8 @@
 
 mod journal;
 mod request;
+mod work;
 
 pub use journal::{SweepError, Swept, sweep};
 pub use request::{Ack, Progress, Request, RequestKind, Requests};
+pub use work::{Forgetter, Outcome, receipts};

@@ -35,6 +35,14 @@ impl RequestKind {
             RequestKind::Erased => "erased",
         }
     }
+
+    /// As `audit` names it.
+    pub fn action(self) -> &'static str {
+        match self {
+            RequestKind::Private => "private",
+            RequestKind::Erased => "erase",
+        }
+    }
 }
 
 /// Sessions to forget.

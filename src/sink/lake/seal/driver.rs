@@ -177,6 +177,13 @@ impl Sealer {
         let found = self.context.lake.workspaces_except(|name| slots.contains_key(name)).await?;
         let slot = || Slot { stale: true, ..Slot::default() };
         self.slots.extend(found.into_iter().map(|workspace| (workspace, slot())));
+        if let Some(forgetter) = &self.context.options.forgetter {
+            // A workspace may have nothing but a session that is to be forgotten.
+            forgetter.look().await?;
+            for workspace in forgetter.workspaces().await {
+                self.slots.entry(workspace).or_insert_with(slot);
+            }
+        }
         Ok(())
     }
 
@@ -302,6 +309,7 @@ impl Slot {
             sealer.follow().await?;
         }
         self.looked = context.now().mono;
+        sealer.forget(context.now()).await?;
         sealer.scan(context.now()).await?;
         let started = context.now();
         let report = sealer.round(started).await?;

@@ -31,6 +31,7 @@ pub use self::live::Timing;
 pub use self::recheck::Recheck;
 use crate::enrich::fold::{Folded, fold};
 use crate::model::{Fact, Workspace};
+use crate::sink::lake::forget::Forgetter;
 use crate::sink::lake::{Anew, Retention, Retentions};
 
 /// The facts of a session to its rows: session id, facts, whether its time is over.
@@ -57,6 +58,8 @@ pub struct SealOptions {
     pub anew: Option<Anew>,
     /// How long data is kept. Default for ever.
     pub retention: Retentions,
+    /// Sessions that are to be forgotten, and the work on them. Default none.
+    pub forgetter: Option<Forgetter>,
     /// Names this process among those that want the lake's lease: one that starts under the name takes back at once
     /// what its predecessor held. Default a name that nobody else has.
     pub holder: String,
@@ -73,6 +76,7 @@ impl Default for SealOptions {
             recheck: None,
             anew: None,
             retention: Retentions { default: Retention::FOR_EVER, ..Retentions::default() },
+            forgetter: None,
             holder: uuid::Uuid::new_v4().to_string(),
         }
     }

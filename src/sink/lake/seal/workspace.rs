@@ -15,6 +15,7 @@ use super::live::{Now, Sessions, touches};
 use super::rewrite::{RUNNING_PER_FILE, Rows, rewrite};
 use super::{Progress, Report, SealOptions};
 use crate::model::{LakeKey, Status, Workspace};
+use crate::sink::lake::forget::Outcome;
 use crate::sink::lake::maintain::{crowd, merge};
 use crate::sink::lake::marks::{Mark, Marks};
 use crate::sink::lake::{Fence, Lake, LakeError, Table, TableFile, TableKind};
@@ -139,8 +140,40 @@ impl WorkspaceSealer {
     /// Moves to the newest version of `facts`: the other tables change by our own commits alone.
     pub async fn follow(&mut self) -> Result<(), LakeError> {
         self.facts.refresh().await?;
-        self.unscanned.extend(self.fact_files.advance(&self.facts).await?);
+        let unread: HashSet<String> = self.unscanned.iter().map(|added| added.file.path.clone()).collect();
+        let new = self.fact_files.advance_past(&self.facts, &unread).await?;
+        self.unscanned.retain(|added| self.fact_files.has(&added.file.path));
+        self.unscanned.extend(new);
         Ok(())
+    }
+
+    /// Takes sessions out of the tables that are to be forgotten; between rounds, because a round would put back what it
+    /// has read.
+    pub async fn forget(&mut self, now: Now) -> Result<(), LakeError> {
+        let Some(forgetter) = self.options.forgetter.clone() else { return Ok(()) };
+        let mut outcome = Outcome::default();
+        let worked = forgetter.work(&self.workspace, self.fence, &mut outcome).await;
+        // What failed may have changed the tables all the same.
+        if outcome.changed || worked.is_err() {
+            self.catch_up().await?;
+        }
+        for session in outcome.kept_in {
+            self.live.resume(session, self.recorded + 1, now);
+        }
+        match worked {
+            Err(error @ LakeError::Fenced { .. }) => Err(error),
+            Err(error) => {
+                tracing::warn!(workspace = %self.workspace, %error, "sessions not forgotten yet, trying again");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Whether nothing of a session may be stored.
+    fn is_buried(&self, session: &str) -> bool {
+        let forgetter = self.options.forgetter.as_ref();
+        forgetter.is_some_and(|forgetter| forgetter.tombstones().contains(&self.workspace, session))
     }
 
     /// Learns which sessions new files speak of.
@@ -182,7 +215,9 @@ impl WorkspaceSealer {
     /// Seals sessions that are due, as many as one round takes; `None` when there are none. After an error nothing
     /// is lost: they are still due.
     pub async fn round(&mut self, now: Now) -> Result<Option<Report>, LakeError> {
-        let due = self.live.due(now, self.limit);
+        let (buried, due): (Vec<_>, Vec<_>) =
+            self.live.due(now, self.limit).into_iter().partition(|session| self.is_buried(session));
+        buried.iter().for_each(|session| self.live.forget(session));
         if due.is_empty() {
             return Ok(None);
         }
