@@ -21,6 +21,7 @@ mod private;
 mod protocols;
 mod quality;
 mod query;
+mod races;
 mod redaction;
 mod replay;
 mod s3;

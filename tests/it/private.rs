@@ -90,7 +90,11 @@ fn stored(server: &Server, session: &str) {
 
 /// Everything that is stored of a session, as one value.
 fn fingerprint(server: &Server, session: &str) -> String {
-    let hash = |table: &str| format!("select coalesce(md5(string_agg(md5(t::text), ',' order by md5(t::text))), '-') as h from {table} t where session_id = '{session}'");
+    let hash = |table: &str| {
+        format!(
+            "select coalesce(md5(string_agg(md5(t::text), ',' order by md5(t::text))), '-') as h from {table} t where session_id = '{session}'"
+        )
+    };
     let lake = Lake::of(server);
     ["facts", "events", "sessions"].map(|table| text(&lake.rows(&hash(table))[0], "h").to_owned()).join(" ")
 }
@@ -101,7 +105,8 @@ fn total_cost(server: &Server) -> String {
 }
 
 fn is_block(reply: &Value) -> bool {
-    reply["decision"] == "block" && reply["reason"].as_str().is_some_and(|reason| reason.contains("private"))
+    reply["decision"] == "block"
+        && reply["reason"].as_str().is_some_and(|reason| reason.to_lowercase().contains("private"))
 }
 
 fn erase(server: &Server, arguments: &[&str]) -> Output {
@@ -117,7 +122,7 @@ fn receipt(output: &Output) -> Value {
 
 #[test]
 fn a_session_made_private_by_its_hook_leaves_its_cost_and_nothing_else() {
-    let server = Setup::default().idle("60s").start();
+    let server = Setup::default().idle("15m").start();
     let (gone_talk, other) = (Talk::new("aaaa-secret-session"), Talk::new("bbbb-other-session"));
     (0..3).for_each(|n| [&gone_talk, &other].iter().for_each(|talk| talk.say(&server, n)));
     [&gone_talk, &other].iter().for_each(|talk| stored(&server, &talk.session));
@@ -147,7 +152,7 @@ fn a_session_made_private_by_its_hook_leaves_its_cost_and_nothing_else() {
 
 #[test]
 fn a_prompt_in_a_log_record_asks_as_well_also_in_a_request_with_others() {
-    let server = Setup::default().idle("60s").start();
+    let server = Setup::default().idle("15m").start();
     let (gone_talk, other) = (Talk::new("cccc-secret-session"), Talk::new("dddd-other-session"));
     gone_talk.say(&server, 0);
     let records = json!([
@@ -166,7 +171,7 @@ fn a_prompt_in_a_log_record_asks_as_well_also_in_a_request_with_others() {
 /// The answer is a promise: it holds when the process dies right after it, and after that for whatever comes.
 #[test]
 fn what_was_promised_survives_kill_9() {
-    let mut server = Setup::default().idle("60s").start();
+    let mut server = Setup::default().idle("15m").start();
     let talk = Talk::new("eeee-secret-session");
     (0..2).for_each(|n| talk.say(&server, n));
     assert!(is_block(&talk.hook(&server, "UserPromptExpansion", "/private")));
@@ -182,7 +187,7 @@ fn what_was_promised_survives_kill_9() {
 
 #[test]
 fn administrators_choose_and_forbid() {
-    let mut setup = Setup::default().idle("60s");
+    let mut setup = Setup::default().idle("15m");
     setup.settings.push("private.projects=[/work/hr]".into());
     setup.settings.push("private.forbid=[/work/audited]".into());
     setup.settings.push("private.keep_costs=false".into());
@@ -202,7 +207,7 @@ fn administrators_choose_and_forbid() {
 
 #[test]
 fn erase_takes_sessions_out_with_a_server_and_without_and_says_what_it_did() {
-    let mut server = Setup::default().idle("60s").start();
+    let mut server = Setup::default().idle("15m").start();
     let (one, two, other) = (Talk::new("hhhh-one"), Talk::new("iiii-two"), Talk { ..Talk::new("jjjj-other") });
     for talk in [&one, &two] {
         talk.say(&server, 0);
@@ -234,7 +239,7 @@ fn a_session_is_private_while_the_store_is_away() {
     let store = Store::start();
     store.bucket("lake");
     let url = "s3://lake/private".to_owned();
-    let server = Setup { lake: Some(url.clone()), env: store.env(), ..Setup::default() }.idle("60s").start();
+    let server = Setup { lake: Some(url.clone()), env: store.env(), ..Setup::default() }.idle("15m").start();
     let talk = Talk::new("kkkk-secret-session");
     talk.say(&server, 0);
     let lake = Lake::s3(url, store.access());

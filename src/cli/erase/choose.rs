@@ -99,13 +99,7 @@ impl Choice {
     }
 
     /// Sessions whose first rows are still to come.
-    async fn arriving(
-        &self,
-        lake: &Lake,
-        workspace: &Workspace,
-        now: i64,
-        found: &mut BTreeSet<String>,
-    ) -> Result<()> {
+    async fn arriving(&self, lake: &Lake, workspace: &Workspace, now: i64, found: &mut BTreeSet<String>) -> Result<()> {
         let Some(table) = lake.existing(workspace, TableKind::Facts).await? else { return Ok(()) };
         let today = i32::try_from(now.div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX);
         for file in table.files().await?.into_iter().filter(|file| file.date > today - UNSEALED_DAYS) {

@@ -31,12 +31,16 @@ const LOOK: Duration = Duration::from_millis(500);
 /// With a running server its process does the work, and this command waits for it; without one it does the work itself.
 /// A receipt without content goes to the table audit. It may be interrupted: what was asked for is done all the same.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "\
 Examples:
   sessionlake erase --session 4f1c2a9e-6a3b-4a55-9d0e-3c1a5a1b7e21 --reason 'ticket 1203'
   sessionlake erase --user ann@example.com --dry-run
   sessionlake erase --older-than 400d --yes --json
-  sessionlake erase status 9d3a5c0f4be1472a8f60c1d2e3b4a596")]
+  sessionlake erase status 9d3a5c0f4be1472a8f60c1d2e3b4a596"
+)]
 pub struct Erase {
     #[command(subcommand)]
     command: Option<Command>,
@@ -122,15 +126,15 @@ impl Erase {
             sessions,
             keeps_costs: false,
             at: Clock::system().now(),
-            by: std::env::var("USER").ok().filter(|user| !user.is_empty()),
+            by: Some(user()),
             how,
             reason: self.reason.clone(),
         };
         let tombstones = Tombstones::new(site.key().await?);
         site.requests.put(&request, &tombstones).await.context("cannot store the request; nothing is erased")?;
         eprintln!("Request {}: nothing more of {} is taken.", request.id, plural(request.sessions.len()));
-        let forgetter = Forgetter::new(&site.lake, tombstones, Clock::system());
-        wait(&site, &request.id, &forgetter).await?;
+        let forgetter = Forgetter::alone(&site.lake, tombstones, Clock::system());
+        wait(&site, &request, &forgetter).await?;
         let all = receipts(&site.lake, &site.workspace).await.context("cannot read the table audit")?;
         match all.into_iter().find(|entry| entry.request_id == request.id) {
             Some(entry) => receipt::print(&entry, self.json),
@@ -166,16 +170,23 @@ impl Erase {
     }
 }
 
+/// The user of the operating system, by name where it is told.
+fn user() -> String {
+    let named = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok().filter(|user| !user.is_empty());
+    named.unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw()))
+}
+
 fn plural(count: usize) -> String {
     if count == 1 { "1 session".to_owned() } else { format!("{count} sessions") }
 }
 
 /// Until the request is done: by a server, or by ourselves where none holds the lease.
-async fn wait(site: &Site, id: &str, forgetter: &Forgetter) -> Result<()> {
+async fn wait(site: &Site, request: &Request, forgetter: &Forgetter) -> Result<()> {
+    let id = request.id.as_str();
     let mut own = offline::Own::new(&site.lake);
     let mut told = String::new();
     while site.requests.get(id).await?.is_some() {
-        own.turn(&site.config, &site.workspace, forgetter).await?;
+        own.turn(site, request, forgetter).await?;
         let progress = site.requests.progress(id).await?;
         let waits = progress.waits_for.map(|what| format!(", waiting for {what}")).unwrap_or_default();
         let line = format!(

@@ -3,11 +3,10 @@
 use anyhow::{Context, Result};
 use tokio::task::spawn_blocking;
 
-use super::random;
-use crate::config::Config;
+use super::{Site, random};
+use crate::clock::Clock;
 use crate::journal::{Journal, JournalOptions};
-use crate::model::Workspace;
-use crate::sink::lake::forget::{Forgetter, Outcome, sweep};
+use crate::sink::lake::forget::{Ack, Forgetter, Outcome, Request, sweep};
 use crate::sink::lake::{Lake, Lease, Leases};
 
 /// Our own way to do the work.
@@ -24,7 +23,7 @@ impl Own {
     }
 
     /// Does what is due, if nobody else maintains the lake.
-    pub async fn turn(&mut self, config: &Config, workspace: &Workspace, forgetter: &Forgetter) -> Result<()> {
+    pub async fn turn(&mut self, site: &Site, request: &Request, forgetter: &Forgetter) -> Result<()> {
         if self.lease.is_none() {
             self.lease = self.leases.attempt().await.context("cannot ask for the lake's lease")?;
         }
@@ -35,16 +34,17 @@ impl Own {
             return Ok(());
         }
         if !self.swept {
-            clear(config, forgetter).await?;
+            request.bury(forgetter.tombstones());
+            clear(site, request, forgetter).await?;
             self.swept = true;
         }
-        forgetter.work(workspace, fence, &mut Outcome::default()).await.context("cannot erase from the tables")
+        forgetter.work(&site.workspace, fence, &mut Outcome::default()).await.context("cannot erase from the tables")
     }
 }
 
 /// Overwrites what the data directory's journal has. Where a server has it open, that one does it.
-async fn clear(config: &Config, forgetter: &Forgetter) -> Result<()> {
-    let dir = config.data_dir.join("journal");
+async fn clear(site: &Site, request: &Request, forgetter: &Forgetter) -> Result<()> {
+    let dir = site.config.data_dir.join("journal");
     if !dir.is_dir() {
         return Ok(());
     }
@@ -54,12 +54,17 @@ async fn clear(config: &Config, forgetter: &Forgetter) -> Result<()> {
         let stats = journal.stats();
         let backlog = stats.readers.iter().map(|reader| reader.backlog_records).max().unwrap_or(0);
         let swept = sweep(&journal, &tombstones, stats.durable_seq.saturating_sub(backlog), true);
+        let id = journal.id().to_owned();
         journal.close();
-        swept.map(Some)
+        swept.map(|swept| Some((id, swept)))
     });
-    if let Some(swept) = cleared.await?.context("cannot overwrite the journal's records")?
-        && swept.waiting > 0
-    {
+    let Some((journal, swept)) = cleared.await?.context("cannot overwrite the journal's records")? else {
+        return Ok(());
+    };
+    if swept.waiting == 0 {
+        let ack = Ack { records: swept.erased, at: Clock::system().now() };
+        site.requests.acknowledge(&request.id, &journal, &ack).await.context("cannot write to the lake")?;
+    } else {
         eprintln!(
             "{} records of the journal hold other sessions as well, which the lake does not have yet: they are \
              overwritten when the server has run again",

@@ -1,7 +1,6 @@
 //! This process's part of forgetting: it hears of new tombstones, hands on what it heard first, overwrites what its
 //! journal has, and says that it did.
 
-use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
@@ -90,24 +89,16 @@ impl Follow {
         }
     }
 
-    pub async fn run(mut self, stopped: impl Future<Output = ()>) {
-        let mut stopped = std::pin::pin!(stopped);
+    /// Runs until it is dropped. What is not handed on by then waits in the data directory for the next start.
+    pub async fn run(mut self) {
         let mut news = self.spool.news();
         loop {
             self.turn().await;
             tokio::select! {
-                biased;
-                () = &mut stopped => break,
                 _ = news.changed() => {}
                 () = tokio::time::sleep(POLL) => {}
             }
         }
-        // What came last is handed on as far as the lake answers; the rest waits in the data directory.
-        let _ = timeout(BEAT, async {
-            self.turn().await;
-            let _ = self.requests.leave(self.journal.id()).await;
-        })
-        .await;
     }
 
     async fn turn(&mut self) {

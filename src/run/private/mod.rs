@@ -60,7 +60,6 @@ impl Privacy {
 
     /// Follows what other processes say, for as long as the process lives.
     pub fn run(self, stage: &mut Stage) {
-        let stopped = stage.stopped();
-        stage.spawn(self.follow.run(stopped));
+        stage.spawn(self.follow.run());
     }
 }

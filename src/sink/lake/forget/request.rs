@@ -219,14 +219,6 @@ impl Requests {
         self.store.put(&self.store.path(WRITERS).join(journal), Bytes::from_static(b"{}")).await
     }
 
-    /// A process that stops has no journal any more that others should wait for.
-    ///
-    /// # Errors
-    /// The store does not remove it.
-    pub async fn leave(&self, journal: &str) -> Result<(), LakeError> {
-        self.store.delete(&self.store.path(WRITERS).join(journal)).await
-    }
-
     /// When each process last said that it lives, by the store's clock.
     ///
     /// # Errors

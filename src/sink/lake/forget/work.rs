@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::Mutex;
@@ -52,6 +52,8 @@ struct Inner {
     requests: Requests,
     tombstones: Tombstones,
     clock: Clock,
+    /// No process but this one maintains the lake, and this one has no journal.
+    alone: bool,
     state: Mutex<State>,
 }
 
@@ -72,9 +74,19 @@ impl std::fmt::Debug for Forgetter {
 }
 
 impl Forgetter {
+    /// For a process that serves the lake, and says so all the time.
     pub fn new(lake: &Lake, tombstones: Tombstones, clock: Clock) -> Forgetter {
+        Forgetter::make(lake, tombstones, clock, false)
+    }
+
+    /// For a command, which may be the only process there is.
+    pub fn alone(lake: &Lake, tombstones: Tombstones, clock: Clock) -> Forgetter {
+        Forgetter::make(lake, tombstones, clock, true)
+    }
+
+    fn make(lake: &Lake, tombstones: Tombstones, clock: Clock, alone: bool) -> Forgetter {
         let requests = Requests::new(lake);
-        Forgetter(Arc::new(Inner { lake: lake.clone(), requests, tombstones, clock, state: Mutex::default() }))
+        Forgetter(Arc::new(Inner { lake: lake.clone(), requests, tombstones, clock, alone, state: Mutex::default() }))
     }
 
     /// Sessions that nothing is kept of.
@@ -183,7 +195,9 @@ impl Forgetter {
     async fn writers(&self, request: &Request) -> Result<(Vec<String>, Vec<String>), LakeError> {
         let writers = self.0.requests.writers().await?;
         let acks = self.0.requests.acks(&request.id).await?;
-        let newest = writers.values().max().copied();
+        // By the store's clock; where nobody writes to it, ours has to do.
+        let ours = self.0.alone.then(|| DateTime::from_timestamp_micros(self.0.clock.now())).flatten();
+        let newest = writers.values().copied().chain(ours).max();
         let given_up = self.0.clock.now().saturating_sub(request.at) > GIVE_UP;
         let missing = writers.into_iter().filter(|(journal, _)| !acks.contains_key(journal));
         let (waiting, silent): (Vec<_>, Vec<_>) =

@@ -64,6 +64,8 @@ impl Erased {
             TableKind::Facts => self.facts += rows,
             TableKind::Events => self.events += rows,
             TableKind::Sessions => self.sessions += rows,
+            // Nothing in it is of a session.
+            TableKind::Audit => {}
         }
         self.kept_in.extend(rewritten.moved_to);
     }
