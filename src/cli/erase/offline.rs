@@ -6,7 +6,7 @@ use tokio::task::spawn_blocking;
 use super::{Site, random};
 use crate::clock::Clock;
 use crate::journal::{Journal, JournalOptions};
-use crate::sink::lake::forget::{Ack, Forgetter, Outcome, Request, sweep};
+use crate::sink::lake::forget::{Ack, Forgetter, Forgotten, Request, sweep};
 use crate::sink::lake::{Lake, Lease, Leases};
 
 /// Our own way to do the work.
@@ -38,7 +38,7 @@ impl Own {
             clear(site, request, forgetter).await?;
             self.swept = true;
         }
-        forgetter.work(&site.workspace, fence, &mut Outcome::default()).await.context("cannot erase from the tables")
+        forgetter.work(&site.workspace, fence, &mut Forgotten::default()).await.context("cannot erase from the tables")
     }
 }
 

@@ -19,4 +19,4 @@ mod work;
 
 pub use journal::{SweepError, Swept, sweep};
 pub use request::{Ack, Progress, Request, RequestKind, Requests};
-pub use work::{Forgetter, Outcome, receipts};
+pub use work::{Forgetter, Forgotten, receipts};

@@ -34,7 +34,7 @@ const AT_ONCE: usize = 4;
 
 /// What a turn of work came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct Forgotten {
     /// Rows went: the tables are other than before.
     pub changed: bool,
     /// Sessions that got facts: they are to be sealed.
@@ -102,7 +102,7 @@ impl Forgetter {
         &self,
         workspace: &Workspace,
         fence: Fence,
-        outcome: &'a mut Outcome,
+        outcome: &'a mut Forgotten,
     ) -> BoxFuture<'a, Result<(), LakeError>> {
         // Boxed, because the compiler cannot see through streams of borrows that it may move between threads.
         let (this, workspace) = (self.clone(), workspace.clone());
@@ -156,7 +156,7 @@ impl Forgetter {
         Ok(())
     }
 
-    async fn advance(&self, request: &Request, fence: Fence, outcome: &mut Outcome) -> Result<(), LakeError> {
+    async fn advance(&self, request: &Request, fence: Fence, outcome: &mut Forgotten) -> Result<(), LakeError> {
         let Inner { lake, requests, tombstones, .. } = &*self.0;
         // No process takes anything of them any more, whoever stored the request without getting that far.
         request.bury(tombstones);

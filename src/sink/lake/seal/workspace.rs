@@ -15,7 +15,7 @@ use super::live::{Now, Sessions, touches};
 use super::rewrite::{RUNNING_PER_FILE, Rows, rewrite};
 use super::{Progress, Report, SealOptions};
 use crate::model::{LakeKey, Status, Workspace};
-use crate::sink::lake::forget::Outcome;
+use crate::sink::lake::forget::Forgotten;
 use crate::sink::lake::maintain::{crowd, merge};
 use crate::sink::lake::marks::{Mark, Marks};
 use crate::sink::lake::{Fence, Lake, LakeError, Table, TableFile, TableKind};
@@ -151,7 +151,7 @@ impl WorkspaceSealer {
     /// has read.
     pub async fn forget(&mut self, now: Now) -> Result<(), LakeError> {
         let Some(forgetter) = self.options.forgetter.clone() else { return Ok(()) };
-        let mut outcome = Outcome::default();
+        let mut outcome = Forgotten::default();
         let worked = forgetter.work(&self.workspace, self.fence, &mut outcome).await;
         // What failed may have changed the tables all the same.
         if outcome.changed || worked.is_err() {
