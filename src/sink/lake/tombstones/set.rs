@@ -122,7 +122,7 @@ mod tests {
         let tombstones = Tombstones::new(LakeKey::new([1; 32]));
         let (a, b) = (Workspace::parse("a").unwrap(), Workspace::parse("b").unwrap());
         let count = UNSORTED as u32 * 3;
-        let named = |n: u32| (name(tombstones.key(), &n.to_string()), Buried { keeps_costs: n % 2 == 0 });
+        let named = |n: u32| (name(tombstones.key(), &n.to_string()), Buried { keeps_costs: n.is_multiple_of(2) });
         assert_eq!(tombstones.add(&a, (0..count).map(named)), count as usize);
         let changes = tombstones.changes();
         assert_eq!(tombstones.add(&a, [(named(4).0, Buried { keeps_costs: false })]), 0);
