@@ -17,10 +17,10 @@ use super::sessions::open_lake;
 use super::{json, terminal};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::model::{LakeKey, Workspace};
-use crate::sink::lake::Lake;
+use crate::model::{Columns, LakeKey, Workspace};
 use crate::sink::lake::forget::{Forgetter, Request, RequestKind, Requests, receipts};
 use crate::sink::lake::tombstones::Tombstones;
+use crate::sink::lake::{Holds, Lake};
 use choose::Choice;
 
 /// How often the command looks how far its request has come.
@@ -117,6 +117,7 @@ impl Erase {
         if self.dry_run || sessions.is_empty() {
             return self.show(&sessions);
         }
+        refuse_held(&site, &sessions).await?;
         self.confirm(sessions.len())?;
         let id: [u8; 16] = random()?;
         let request = Request {
@@ -168,6 +169,19 @@ impl Erase {
             _ => Err(Failure::Failed(anyhow::anyhow!("nothing is erased"))),
         }
     }
+}
+
+/// Nothing is erased while anything of it is under a legal hold.
+async fn refuse_held(site: &Site, sessions: &[String]) -> Result<()> {
+    let holds = Holds::open(&site.lake, &site.workspace).await.context("cannot read legal holds")?;
+    let held = holds.held(&site.lake, &site.workspace).await.context("cannot read legal holds")?;
+    let count = sessions.iter().filter(|session| held.holds(Some(session), &Columns::default())).count();
+    anyhow::ensure!(
+        count == 0,
+        "{} under a legal hold, nothing is erased: `sessionlake hold list` shows the holds",
+        if count == 1 { "1 session is".to_owned() } else { format!("{count} sessions are") }
+    );
+    Ok(())
 }
 
 /// The user of the operating system, by name where it is told.

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::super::error::LakeError;
+use super::super::holds::Holds;
 use super::super::lease::Fence;
 use super::super::open::Lake;
 use super::super::rewrite::{Erased, Keep, erase_sessions};
@@ -18,7 +19,7 @@ use super::super::table::{Change, TableKind};
 use super::super::tombstones::{Tombstones, hex, name};
 use super::request::{Progress, Request, Requests};
 use crate::clock::Clock;
-use crate::model::{AuditEntry, Fact, Workspace};
+use crate::model::{AuditEntry, Columns, Fact, Workspace};
 
 /// How often requests are looked for while there are none that anybody told of.
 const LOOK: Duration = Duration::from_secs(30);
@@ -160,6 +161,13 @@ impl Forgetter {
         let Inner { lake, requests, tombstones, .. } = &*self.0;
         // No process takes anything of them any more, whoever stored the request without getting that far.
         request.bury(tombstones);
+        if self.is_held(request).await? {
+            let progress = requests.progress(&request.id).await?;
+            let waits_for = Some("a legal hold to be removed".to_owned());
+            requests.set_progress(&request.id, &Progress { waits_for, ..progress }).await?;
+            self.0.state.lock().await.turns.insert(request.id.clone(), Instant::now());
+            return Ok(());
+        }
         let (waiting, silent) = self.writers(request).await?;
         let acknowledged = waiting.is_empty();
         let sessions: HashSet<String> = request.sessions.iter().cloned().collect();
@@ -189,6 +197,14 @@ impl Forgetter {
             false => drop(state.turns.insert(request.id.clone(), Instant::now())),
         }
         Ok(())
+    }
+
+    /// Whether a legal hold stops the erasure.
+    async fn is_held(&self, request: &Request) -> Result<bool, LakeError> {
+        let Inner { lake, tombstones, .. } = &*self.0;
+        let holds = Holds::new(lake, tombstones.key(), &request.workspace);
+        let held = holds.held(lake, &request.workspace).await?;
+        Ok(request.sessions.iter().any(|session| held.holds(Some(session), &Columns::default())))
     }
 
     /// Processes that are waited for, and those that are not any more.
