@@ -11,6 +11,7 @@ mod descriptors;
 mod journal;
 mod key;
 mod maintain;
+mod private;
 pub mod rules;
 mod tls;
 
@@ -31,13 +32,14 @@ use crate::auth::Door;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::journal::Journal;
-use crate::model::{LakeKey, Status, Workspace};
+use crate::model::{Status, Workspace};
 use crate::receiver::budget::Budget;
 use crate::receiver::{Intake, Limits, Port, Protocol, door, http_router, otlp, serve};
 use crate::redaction::Current;
 use crate::sink::lake::append::{AppendOptions, AppendReport, Appended, Appender};
 use crate::sink::lake::seal::{Recheck, Report, SealOptions, Sealed, Sealer, Timing};
-use crate::sink::lake::{Lake, TableKind};
+use crate::sink::lake::tombstones::Tombstones;
+use crate::sink::lake::{Anew, Lake, TableKind};
 use crate::telemetry::health::{Health, State};
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
@@ -45,9 +47,12 @@ use crate::tls::Tls;
 use background::Background;
 pub use key::known_key;
 pub use maintain::{maintain, maintain_once};
+use private::Privacy;
 use rules::Watched;
 use tls::Certificates;
 
+/// The name by which the lake reads the journal.
+const READER: &str = "lake";
 /// How long requests in flight may take to finish after the stop.
 const DRAIN_REQUESTS: Duration = Duration::from_secs(8);
 /// How long the journal's rest may take to reach the lake.
@@ -210,15 +215,19 @@ pub async fn start(mut config: Config, clock: Clock) -> Result<Running> {
     let redactor = rules.current();
     watching.spawn(rules.follow());
 
+    let privacy = Privacy::start(&config, &lake, &key, &journal, &clock).await?;
     let background = Background::start()?;
     let mut appending = Stage::on(background.handle());
-    let appended = start_appending(&mut appending, &config, &lake, &key, &journal, &metrics)?;
+    let appended = start_appending(&mut appending, &config, &lake, &privacy.tombstones, &journal, &metrics)?;
     let mut sealing = Stage::on(background.handle());
     let sealer = Sealer::new(
         lake.clone(),
         key,
         clock.clone(),
-        seal_options(&config, redactor.clone(), journal.id()),
+        SealOptions {
+            forgetter: Some(privacy.forgetter.clone()),
+            ..seal_options(&config, redactor.clone(), journal.id())
+        },
         observe_seal(metrics.clone(), health.clone()),
     );
     let sealed = sealer.sealed();
@@ -230,8 +239,18 @@ pub async fn start(mut config: Config, clock: Clock) -> Result<Running> {
 
     let in_flight = config.in_flight_bytes.unwrap_or(config.memory_limit_bytes / 4);
     let budget = Budget::new(usize::try_from(in_flight).unwrap_or(usize::MAX));
-    let intake = Intake::new(redactor, journal.clone(), clock, metrics.clone(), budget, config.limits);
+    let intake = Intake::new(
+        redactor,
+        journal.clone(),
+        clock,
+        metrics.clone(),
+        budget,
+        config.limits,
+        privacy.gate.clone(),
+        privacy.passage.clone(),
+    );
     let receiving = start_receiving(&config, &intake, &door, listeners.grpc, listeners.http);
+    privacy.run(&mut watching);
     health.set("receiver", State::Ok);
     watching.spawn(journal::watch(journal.clone(), metrics, health.clone()));
     tracing::info!(grpc = %addresses.grpc, http = %addresses.http, health = %addresses.health, lake = config.lake_name(), "ready");
@@ -268,7 +287,7 @@ fn start_appending(
     stage: &mut Stage,
     config: &Config,
     lake: &Lake,
-    key: &LakeKey,
+    tombstones: &Tombstones,
     journal: &Journal,
     metrics: &Metrics,
 ) -> Result<watch::Receiver<Appended>> {
@@ -285,17 +304,21 @@ fn start_appending(
         metrics.facts_redelivered.add(report.duplicates);
         metrics.poison_records.add(report.poison);
     });
-    let records = journal.reader("lake")?;
-    let appender = Appender::new(lake.clone(), key.clone(), journal.id().to_owned(), records, options, observe);
+    let records = journal.reader(READER)?;
+    let appender = Appender::new(lake.clone(), tombstones.clone(), journal.id().to_owned(), records, options, observe);
     let appended = appender.appended();
     stage.spawn(appender.run(stage.stop.subscribe()));
     Ok(appended)
 }
 
 fn seal_options(config: &Config, redactor: Current, journal: &str) -> SealOptions {
+    let again = redactor.clone();
+    let anew = move |workspace: &_, columns: &mut _| again.get().redact_stored(workspace, columns);
     let recheck = move |workspace: &_, event: &mut _, facts: &[&_]| redactor.get().recheck(workspace, event, facts);
     SealOptions {
         recheck: Some(Recheck::new(recheck)),
+        anew: Some(Anew::new(anew)),
+        retention: config.lake.retention.meant(),
         holder: journal.to_owned(),
         timing: Timing { idle_timeout: config.idle_timeout, ..Timing::default() },
         round_bytes: share(config).min(32 << 20),

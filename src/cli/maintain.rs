@@ -89,6 +89,7 @@ struct Tally {
     sessions: usize,
     checkpoints: usize,
     orphans: usize,
+    expired: usize,
 }
 
 impl Tally {
@@ -104,6 +105,7 @@ impl Tally {
             sessions: 0,
             checkpoints: 0,
             orphans: 0,
+            expired: 0,
         }
     }
 
@@ -111,6 +113,7 @@ impl Tally {
         match step {
             Step::Begun { bytes, .. } => self.bytes_to_do += bytes,
             Step::Sealed(report) => self.sessions += report.ended,
+            Step::Expired(files) => self.expired += files,
             Step::Kept(Done::Merged(merged)) => {
                 self.bytes_done += merged.bytes_before;
                 self.bytes_after += merged.bytes_after;
@@ -155,7 +158,7 @@ impl Tally {
 
     fn text(&self, interrupted: bool) -> String {
         format!(
-            "{}{} sessions sealed; {} files of {:.1} MiB became {} of {:.1} MiB; {} checkpoints written; {} orphans removed; {:.1} s\n",
+            "{}{} sessions sealed; {} files of {:.1} MiB became {} of {:.1} MiB; {} checkpoints written; {} expired files and {} orphans removed; {:.1} s\n",
             if interrupted { "Interrupted, nothing is half done: " } else { "" },
             self.sessions,
             self.files_before,
@@ -163,6 +166,7 @@ impl Tally {
             self.files_after,
             mib(self.bytes_after),
             self.checkpoints,
+            self.expired,
             self.orphans,
             self.started.elapsed().as_secs_f64(),
         )
@@ -177,6 +181,7 @@ impl Tally {
             "bytes_before": self.bytes_done,
             "bytes_after": self.bytes_after,
             "checkpoints": self.checkpoints,
+            "expired": self.expired,
             "orphans": self.orphans,
             "seconds": self.started.elapsed().as_secs_f64(),
         });

@@ -2,12 +2,15 @@
 
 mod connect;
 mod demo;
+mod erase;
 mod failure;
+mod hold;
 mod json;
 mod maintain;
 mod options;
 mod redact;
 mod render;
+mod reredact;
 mod serve;
 mod sessions;
 mod terminal;
@@ -37,9 +40,12 @@ enum Command {
     Validate(validate::Validate),
     Sessions(sessions::Sessions),
     Redact(redact::Redact),
+    Erase(erase::Erase),
     Connect(connect::Connect),
     Token(token::Token),
     Maintain(maintain::Maintain),
+    Hold(hold::Hold),
+    Reredact(reredact::Reredact),
 }
 
 impl Cli {
@@ -51,9 +57,12 @@ impl Cli {
             Command::Validate(command) => command.run(),
             Command::Sessions(command) => command.run().await,
             Command::Redact(command) => command.run().await,
+            Command::Erase(command) => command.run().await,
             Command::Connect(command) => command.run(),
             Command::Token(command) => command.run(),
             Command::Maintain(command) => command.run().await,
+            Command::Hold(command) => command.run().await,
+            Command::Reredact(command) => command.run().await,
         }
     }
 }

@@ -42,9 +42,12 @@ fn help_of_everything() {
       validate  Check configuration files without starting anything
       sessions  List, show and replay recorded sessions
       redact    Redact text: from standard input or files to standard output
+      erase     Forget sessions for good: in tables, journals, logs and older versions
       connect   Print the settings that make a client send to this collector
       token     Create, list, rotate and revoke tokens
       maintain  Seal sessions and keep the tables good: few large files, checkpoints, no orphans
+      hold      Legal holds: what is held is not deleted, by retention, erasure or anything else
+      reredact  Redact stored sessions anew, by the rules in force now
       help      Print this message or the help of the given subcommand(s)
 
     Options:

@@ -9,6 +9,7 @@ use super::values::{self, Wrong};
 use super::written::{self, File, Scalar};
 use super::{Config, JournalConfig, LakeConfig, Listener, StorageConfig, TlsSettings};
 use crate::document::{self, Problem, Source, Text, place};
+use crate::enrich::privacy::Rules;
 use crate::telemetry::logs::Encoding;
 
 /// Lays one source over a configuration: what it says replaces, what it leaves out stays.
@@ -43,6 +44,7 @@ impl<'a> Layer<'a> {
         self.journal(file.journal.unwrap_or_default(), &mut config.journal);
         self.service(file.service.unwrap_or_default(), config);
         self.limits(file.limits.unwrap_or_default(), config);
+        self.private(file.private.unwrap_or_default(), &mut config.private);
         // Below 64 MiB not even one large request fits.
         self.set(
             &file.memory_limit_mib,
@@ -52,6 +54,21 @@ impl<'a> Layer<'a> {
             },
         );
         self.set(&file.data_dir, values::text, |dir| config.data_dir = PathBuf::from(dir));
+    }
+
+    fn private(&mut self, written: written::Private, rules: &mut Rules) {
+        let written::Private { users, projects, forbid, keep_costs } = written;
+        self.texts(users, &mut rules.users);
+        self.texts(projects, &mut rules.projects);
+        self.texts(forbid, &mut rules.forbid);
+        self.set(&keep_costs, values::boolean, |on| rules.keep_costs = on);
+    }
+
+    /// A list replaces the one before it.
+    fn texts(&mut self, written: Option<Vec<Text>>, texts: &mut Vec<String>) {
+        if let Some(written) = written {
+            *texts = written.iter().filter_map(|text| self.value(text, values::text)).collect();
+        }
     }
 
     fn processors(&mut self, processors: written::Processors, config: &mut Config) {
@@ -66,14 +83,7 @@ impl<'a> Layer<'a> {
 
     fn exporters(&mut self, exporters: written::Exporters, config: &mut Config) {
         let lake = exporters.lake.unwrap_or_default();
-        let retention = &lake.facts_retention;
-        self.set(
-            retention,
-            |v| values::duration_in(v, "1d", "3650d"),
-            |_| {
-                config.unavailable.insert("exporters.lake.facts_retention");
-            },
-        );
+        self.retention(&lake, &mut config.lake.retention);
         self.lake(lake, &mut config.lake);
     }
 
@@ -195,6 +205,11 @@ impl<'a> Layer<'a> {
                 None
             }
         }
+    }
+
+    /// Something that has no place of its own in the source.
+    pub(super) fn wrong(&mut self, problem: Problem) {
+        self.problems.push(problem.of(self.source.name.clone()));
     }
 
     pub(super) fn problem(&mut self, text: &Text, message: impl Into<String>, help: Option<String>) {

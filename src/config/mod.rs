@@ -8,6 +8,7 @@ mod limits;
 mod listener;
 mod pipelines;
 mod receivers;
+mod retention;
 mod secret;
 mod set;
 mod values;
@@ -22,10 +23,12 @@ use std::time::Duration;
 
 pub use expand::Env;
 pub use listener::{Listener, TlsSettings};
+pub use retention::RetentionConfig;
 pub use secret::Secret;
 
 use crate::document;
 pub use crate::document::{ConfigError, Place, Problem, Source};
+use crate::enrich::privacy::Rules;
 use crate::receiver::{Cors, IntakeLimits, Limits, Paths};
 use crate::sink::lake::LakeOptions;
 use crate::telemetry::logs::Encoding;
@@ -50,6 +53,8 @@ pub struct Config {
     pub lake: LakeConfig,
     /// What a request may hold, and a workspace may send.
     pub limits: IntakeLimits,
+    /// Whose sessions are private, and where none may be.
+    pub private: Rules,
     /// Request bytes in flight, all workspaces together; `None`: a quarter of the memory limit.
     pub in_flight_bytes: Option<u64>,
     /// Bound of what is held in memory, bytes. Default 512 MiB.
@@ -100,6 +105,8 @@ pub struct LakeConfig {
     pub url: Option<String>,
     /// Default 5 seconds.
     pub flush_interval: Duration,
+    /// Default: facts 30 days, the rest for ever.
+    pub retention: RetentionConfig,
     pub storage: StorageConfig,
 }
 
@@ -152,9 +159,11 @@ impl Default for Config {
                 written: None,
                 url: None,
                 flush_interval: Duration::from_secs(5),
+                retention: RetentionConfig::default(),
                 storage: StorageConfig::default(),
             },
             limits: IntakeLimits::default(),
+            private: Rules::default(),
             in_flight_bytes: None,
             memory_limit_bytes: 512 << 20,
             journal: JournalConfig { max_bytes: 8 << 30, segment_bytes: 64 << 20, max_disk_percent: 90 },

@@ -180,9 +180,9 @@ fn rule_files_stand_beside_the_file_that_names_them() {
 #[test]
 fn what_a_later_version_does_is_checked_and_named() {
     let extensions = "extensions: {web: {endpoint: 127.0.0.1:0}, sql: {endpoint: 127.0.0.1:0}}";
-    let config = load(&[extensions, "exporters: {lake: {facts_retention: 30d}}"]).unwrap();
+    let config = load(&[extensions]).unwrap();
     let names: Vec<_> = config.unavailable.into_iter().collect();
-    assert_eq!(names, ["exporters.lake.facts_retention", "extensions.sql", "extensions.web"]);
+    assert_eq!(names, ["extensions.sql", "extensions.web"]);
     assert!(load(&["extensions: {web: {endpoint: nowhere}}"]).is_err());
     assert!(load(&["exporters: {lake: {facts_retention: 30}}"]).is_err());
 }
@@ -256,7 +256,7 @@ fn a_wrong_set_argument_shows_the_path() {
       |
     3 |   flush: 1s
       |   ^
-      = help: allowed here: facts_retention, flush_interval, storage, url
+      = help: allowed here: content_retention, facts_retention, flush_interval, retention, storage, url, workspaces
     "#);
 }
 
@@ -415,4 +415,21 @@ fn limits_are_counted_in_bytes_and_records() {
     assert_eq!(config.limits.record.value_bytes, 64 << 10);
     assert_eq!(config.limits.quota.records_per_second, Some(5));
     assert!(error("limits: {workspace: {in_flight_percent: 101}}").contains("from 1 to 100"));
+}
+
+/// What is not said of a workspace is as for all, whatever the order of the sources.
+#[test]
+fn each_workspace_may_keep_its_data_for_another_time() {
+    let days = |n: u64| Some(Duration::from_secs(n * 86_400));
+    let acme = "exporters: {lake: {workspaces: {acme: {retention: forever, content_retention: 90d}}}}";
+    let all = "exporters: {lake: {retention: 400d, facts_retention: 60d}}";
+    let kept = load(&[acme, all]).unwrap().lake.retention.meant();
+    assert_eq!((kept.default.facts, kept.default.rows, kept.default.content), (days(60), days(400), None));
+    let acme = kept.of(&crate::model::Workspace::parse("acme").unwrap());
+    assert_eq!((acme.facts, acme.rows, acme.content), (days(60), None, days(90)));
+    let default = load(&[]).unwrap().lake.retention.meant().default;
+    assert_eq!((default.facts, default.rows, default.content), (days(30), None, None));
+    for wrong in ["{facts_retention: 1h}", "{retention: never}", "{workspaces: {Acme!: {retention: 30d}}}"] {
+        assert!(load(&[&format!("exporters: {{lake: {wrong}}}")]).is_err(), "{wrong}");
+    }
 }

@@ -34,6 +34,7 @@ sections! {
         journal: Journal,
         service: Service,
         limits: Limits,
+        private: Private,
         memory_limit_mib: Text,
         data_dir: Text,
     }
@@ -45,6 +46,7 @@ sections! {
         attribute_count_limit: Text,
         workspace: Quota,
     }
+    Private { users: Vec<Text>, projects: Vec<Text>, forbid: Vec<Text>, keep_costs: Text }
     Quota { in_flight_percent: Text, bytes_per_second: Text, records_per_second: Text }
     Receivers { otlp: Otlp, hooks: Hooks }
     Otlp { protocols: Protocols }
@@ -98,7 +100,17 @@ sections! {
     Redaction { rules: Vec<Text> }
     Sessions { idle_timeout: Text }
     Exporters { lake: Lake }
-    Lake { url: Text, flush_interval: Text, facts_retention: Text, storage: Storage }
+    Lake {
+        url: Text,
+        flush_interval: Text,
+        facts_retention: Text,
+        retention: Text,
+        content_retention: Text,
+        workspaces: BTreeMap<String, Kept>,
+        storage: Storage,
+    }
+    /// How long a workspace's data is kept.
+    Kept { facts_retention: Text, retention: Text, content_retention: Text }
     Storage {
         endpoint: Text,
         region: Text,

@@ -4,3 +4,4 @@ mod columns;
 pub mod fold;
 mod mapping;
 pub mod normalise;
+pub mod privacy;

@@ -98,3 +98,50 @@ pub struct Session {
     pub parent_relation: Option<String>,
     pub fold_version: i32,
 }
+
+impl Session {
+    /// A row that says nothing yet.
+    pub fn empty(date: i32) -> Session {
+        Session {
+            session_id: String::new(),
+            date,
+            user_email: None,
+            user_id: None,
+            user_account_id: None,
+            organization_id: None,
+            principal: None,
+            agent: None,
+            agent_version: None,
+            project: None,
+            git_branch: None,
+            start_time: 0,
+            end_time: 0,
+            received_at: 0,
+            status: Status::Running,
+            end_reason: None,
+            events: 0,
+            prompt_count: 0,
+            synthetic_prompt_count: 0,
+            model_calls: 0,
+            tool_calls: 0,
+            errors: 0,
+            denials: 0,
+            input_tokens: None,
+            output_tokens: None,
+            cache_read_tokens: None,
+            cache_creation_tokens: None,
+            cost_usd: None,
+            models: Vec::new(),
+            tools: Vec::new(),
+            mcp_servers: Vec::new(),
+            skills: Vec::new(),
+            prompts: Vec::new(),
+            sources: Vec::new(),
+            gaps: Vec::new(),
+            redactions: Vec::new(),
+            parent_session_id: None,
+            parent_relation: None,
+            fold_version: 0,
+        }
+    }
+}

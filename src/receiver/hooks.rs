@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::body::{Reader, receive};
 use super::config::Limits;
 use super::encoding::Held;
+use super::gate::Notice;
 use super::hook_json;
 use super::intake::Intake;
 use super::media_type;
@@ -52,7 +53,7 @@ async fn hooks(
     };
     match receive(&intake, &caller, &parts.headers, &mut reader).await {
         Ok(held) => match take(&intake, caller, shape, held).await {
-            Ok(rejected) => accepted(&rejected),
+            Ok((rejected, notice)) => accepted(&rejected, notice),
             Err(refusal) => replies::refuse_http(&refusal, Format::Json),
         },
         Err(refusal) => {
@@ -62,16 +63,26 @@ async fn hooks(
     }
 }
 
-/// A JSON object always, because the client reads a hook's reply as a decision.
-fn accepted(rejected: &BadLines) -> Response {
-    let body = match rejected.count {
+/// A JSON object always, because the client reads a hook's reply as a decision. `decision: block` stops the prompt before
+/// it goes to the model, and shows the reason to the user.
+fn accepted(rejected: &BadLines, notice: Option<Notice>) -> Response {
+    let mut body = match rejected.count {
         0 => json!({}),
         count => json!({"rejected": replies::rejected_lines(rejected), "rejected_count": count}),
     };
+    if let Some(notice) = notice {
+        body["decision"] = json!("block");
+        body["reason"] = json!(notice.sentence());
+    }
     (StatusCode::OK, [(CONTENT_TYPE, Format::Json.content_type())], body.to_string()).into_response()
 }
 
-async fn take(intake: &Intake, caller: Caller, shape: Shape, held: Held) -> Result<BadLines, Refusal> {
+async fn take(
+    intake: &Intake,
+    caller: Caller,
+    shape: Shape,
+    held: Held,
+) -> Result<(BadLines, Option<Notice>), Refusal> {
     let Held { bytes, mut permit } = held;
     permit.cover(hook_json::parsed_size(&bytes))?;
     let parse = move || match shape {
@@ -80,8 +91,8 @@ async fn take(intake: &Intake, caller: Caller, shape: Shape, held: Held) -> Resu
     };
     let (envelopes, bad) = intake.workers().run(permit.bytes(), parse).await??;
     let nothing_good = envelopes.is_empty() && bad.count > 0;
-    intake.hooks(caller, envelopes, bad.count, permit).await?;
-    if nothing_good { Err(Refusal::Lines(bad)) } else { Ok(bad) }
+    let accepted = intake.hooks(caller, envelopes, bad.count, permit).await?;
+    if nothing_good { Err(Refusal::Lines(bad)) } else { Ok((bad, accepted.notice)) }
 }
 
 pub(crate) fn raw_hook(body: &[u8]) -> Result<Value, Refusal> {

@@ -1,8 +1,9 @@
-//! From a request's bytes to their durability: permit, redact, journal, acknowledge.
+//! From a request's bytes to their durability: permit, gate, redact, journal, acknowledge.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use super::budget::{Budget, Permit};
 use super::claims;
 use super::encoding::Held;
+use super::gate::{Admitted, Gate, Notice, Passage, Passing};
 use super::quota::{QuotaOptions, Quotas};
 use super::refusal::Refusal;
 use crate::auth::Caller;
@@ -32,6 +34,8 @@ pub struct Intake {
     quotas: Quotas,
     limits: IntakeLimits,
     workers: Workers,
+    gate: Arc<dyn Gate>,
+    passage: Passage,
 }
 
 /// What a request may hold, and a workspace may send.
@@ -50,6 +54,8 @@ pub struct Accepted {
     pub records: u64,
     /// What the client should be told beside "accepted".
     pub partial: Option<PartialSuccess>,
+    /// What its user should be told.
+    pub notice: Option<Notice>,
 }
 
 /// `partial_success` of an export reply: records that will never be taken, or, with none of them, a warning.
@@ -60,7 +66,8 @@ pub struct PartialSuccess {
 }
 
 impl Intake {
-    /// `budget` is shared by all listeners.
+    /// `budget` is shared by all listeners; `passage` leads from the gate to the journal.
+    #[expect(clippy::too_many_arguments, reason = "one place calls it, with what it has just made")]
     pub fn new(
         redactor: Current,
         journal: Journal,
@@ -68,9 +75,11 @@ impl Intake {
         metrics: Metrics,
         budget: Budget,
         limits: IntakeLimits,
+        gate: Arc<dyn Gate>,
+        passage: Passage,
     ) -> Intake {
         let quotas = Quotas::new(budget, limits.quota);
-        Intake { redactor, journal, clock, metrics, quotas, limits, workers: Workers::new() }
+        Intake { redactor, journal, clock, metrics, quotas, limits, workers: Workers::new(), gate, passage }
     }
 
     /// A permit for the bytes of a request that is about to be read.
@@ -103,30 +112,56 @@ impl Intake {
         transport: Transport,
         request: Held,
     ) -> Result<Accepted, Refusal> {
-        let workspace = caller.workspace.clone();
         let Held { bytes, mut permit } = request;
-        self.claimed(Claim::Payload, claims::in_otlp(&bytes, &workspace))?;
-        let (redactor, delivery, limits) = (self.redactor.get(), self.delivery(caller), self.limits.record);
-        let (request_bytes, held_bytes) = (bytes.len() as u64, permit.bytes());
-        let job = move || {
+        self.claimed(Claim::Payload, claims::in_otlp(&bytes, &caller.workspace))?;
+        let passing = Arc::new(self.passage.enter().await);
+        let (gate, asking, held_bytes) = (self.gate.clone(), caller.clone(), permit.bytes());
+        let judge = move || {
             permit.cover(Extent::of(signal, &bytes).memory(bytes.len()))?;
+            Ok::<_, Refusal>((gate.otlp(&asking, signal, bytes)?, permit))
+        };
+        let (admitted, permit) = self.workers.run(held_bytes, judge).await??;
+        let Admitted { kept, left_out, costs, notice } = admitted;
+        self.metrics.private_records.add(left_out);
+        let on_its_way = OnItsWay { permit: Arc::new(permit), passing };
+        if let Some(costs) = costs {
+            // Its own batch: the number of the request's records is the client's to know.
+            self.redact_and_keep(&caller, Signal::Logs, transport, costs, &on_its_way).await?;
+        }
+        let mut accepted = self.redact_and_keep(&caller, signal, transport, kept, &on_its_way).await?;
+        accepted.records += left_out;
+        accepted.notice = notice;
+        Ok(accepted)
+    }
+
+    async fn redact_and_keep(
+        &self,
+        caller: &Caller,
+        signal: Signal,
+        transport: Transport,
+        bytes: Bytes,
+        on_its_way: &OnItsWay,
+    ) -> Result<Accepted, Refusal> {
+        let (workspace, request_bytes) = (&caller.workspace, bytes.len() as u64);
+        let (redactor, delivery, limits) = (self.redactor.get(), self.delivery(caller.clone()), self.limits.record);
+        let job = move || {
             let mut redacted = redactor.redact_otlp(delivery, signal, bytes)?;
             let (batch, cuts) = redacted.batch.take().map(|batch| batch.within(&limits)).unzip();
             redacted.batch = batch;
-            Ok::<_, Refusal>((redacted, cuts.unwrap_or_default(), permit))
+            Ok::<_, Refusal>((redacted, cuts.unwrap_or_default()))
         };
-        let (redacted, cuts, permit) = self.workers.run(held_bytes, job).await??;
+        let (redacted, cuts) = self.workers.run(on_its_way.permit.bytes(), job).await??;
         self.count(&redacted.hits, &redacted.reported, redacted.dropped);
         let (rejected, fault) = redacted.rejected.unzip();
         let rejected = rejected.unwrap_or(0);
         self.metrics.records(signal, transport).refused.add(rejected);
-        self.quotas.spend(&workspace, request_bytes, redacted.records + rejected, Instant::now());
+        self.quotas.spend(workspace, request_bytes, redacted.records + rejected, Instant::now());
         match (redacted.batch, fault) {
-            (Some(batch), _) => self.keep(transport, redacted.records, batch, permit).await?,
+            (Some(batch), _) => self.keep(transport, redacted.records, batch, on_its_way.clone()).await?,
             (None, Some(fault)) => return Err(Refusal::Rejected { count: rejected, fault }),
             (None, None) => {}
         }
-        Ok(Accepted { records: redacted.records, partial: partial(rejected, fault, cuts) })
+        Ok(Accepted { records: redacted.records, partial: partial(rejected, fault, cuts), notice: None })
     }
 
     /// Takes hook envelopes. Durable when it returns `Ok`. `refused` lines of the same request are counted beside them.
@@ -144,13 +179,23 @@ impl Intake {
         self.claimed(Claim::Payload, claims::in_envelopes(&envelopes, &caller.workspace))?;
         let records = envelopes.len() as u64;
         self.quotas.spend(&caller.workspace, permit.bytes() as u64, records, Instant::now());
-        let (redactor, delivery) = (self.redactor.get(), self.delivery(caller));
-        let redacted = self.workers.run(permit.bytes(), move || redactor.redact_hooks(delivery, envelopes)).await?;
+        let passing = Arc::new(self.passage.enter().await);
+        let (redactor, delivery, gate) = (self.redactor.get(), self.delivery(caller.clone()), self.gate.clone());
+        let job = move || {
+            let Admitted { kept, left_out, notice, .. } = gate.hooks(&caller, envelopes)?;
+            let redacted = (!kept.is_empty()).then(|| redactor.redact_hooks(delivery, kept));
+            Ok::<_, Refusal>((redacted, left_out, notice))
+        };
+        let (redacted, left_out, notice) = self.workers.run(permit.bytes(), job).await??;
+        self.metrics.private_records.add(left_out);
+        let nothing_kept = Accepted { records: left_out, partial: None, notice };
+        let Some(redacted) = redacted else { return Ok(nothing_kept) };
         self.count(&redacted.hits, &redacted.reported, redacted.dropped);
-        let Some(batch) = redacted.batch else { return Ok(Accepted::default()) };
+        let Some(batch) = redacted.batch else { return Ok(nothing_kept) };
         let (batch, cuts) = batch.within(&self.limits.record);
-        self.keep(Transport::Http, redacted.records, batch, permit).await?;
-        Ok(Accepted { records: redacted.records, partial: partial(0, None, cuts) })
+        let on_its_way = OnItsWay { permit: Arc::new(permit), passing };
+        self.keep(Transport::Http, redacted.records, batch, on_its_way).await?;
+        Ok(Accepted { records: redacted.records + left_out, partial: partial(0, None, cuts), notice })
     }
 
     fn count(&self, hits: &[(String, u64)], reported: &[(String, u64)], dropped: u64) {
@@ -168,10 +213,10 @@ impl Intake {
         transport: Transport,
         records: u64,
         batch: RedactedBatch,
-        permit: Permit,
+        on_its_way: OnItsWay,
     ) -> Result<(), Refusal> {
         let signal = batch.batch().envelope.signal;
-        let appended = self.append(batch, permit).await;
+        let appended = self.append(batch, on_its_way).await;
         let outcomes = self.metrics.records(signal, transport);
         match &appended {
             Ok(()) => outcomes.accepted.add(records),
@@ -183,17 +228,25 @@ impl Intake {
     }
 
     /// The journal holds the batch until it is written even when the client goes away meanwhile, so a task of its own
-    /// keeps the permit until then.
-    async fn append(&self, batch: RedactedBatch, permit: Permit) -> Result<(), Refusal> {
+    /// keeps the permit, and its place on the way, until then.
+    async fn append(&self, batch: RedactedBatch, on_its_way: OnItsWay) -> Result<(), Refusal> {
         let journal = self.journal.clone();
         let appending = tokio::spawn(async move {
             let appended = journal.append(batch).await;
-            drop(permit);
+            drop(on_its_way);
             appended
         });
         appending.await.map_err(|_| Refusal::Panicked)??;
         Ok(())
     }
+}
+
+/// What a request holds until it is in the journal.
+#[derive(Clone)]
+struct OnItsWay {
+    permit: Arc<Permit>,
+    #[expect(dead_code, reason = "held until it is dropped")]
+    passing: Arc<Passing>,
 }
 
 /// What the client is told beside "accepted"; `None`: everything was taken as it is.

@@ -10,6 +10,7 @@ mod connection;
 mod cors;
 pub mod door;
 pub mod encoding;
+pub mod gate;
 mod heads;
 mod hook_json;
 pub mod hooks;
@@ -29,6 +30,7 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 
 pub use config::{Cors, Limits, Paths};
+pub use gate::{Admitted, Gate, NotNoted, Notice, Passage};
 pub use intake::{Intake, IntakeLimits};
 pub use quota::QuotaOptions;
 pub use refusal::Refusal;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::auth::Denied;
 use crate::journal::AppendError;
 use crate::model::otlp::wire::WireError;
+use crate::receiver::gate::NotNoted;
 use crate::receiver::otlp::json::JsonError;
 
 /// A request that was not taken. No message holds any of its content.
@@ -51,6 +52,8 @@ pub enum Refusal {
     UnknownPath,
     #[error("requests here are POST")]
     HttpMethod,
+    #[error(transparent)]
+    NotNoted(#[from] NotNoted),
     #[error(transparent)]
     Journal(#[from] AppendError),
     /// A fault of ours that this request provokes; its message could quote content, so it is not kept.

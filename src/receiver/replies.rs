@@ -85,7 +85,7 @@ pub fn answer(refusal: &Refusal) -> Answer {
         Refusal::Journal(AppendError::Full { .. } | AppendError::DiskFull { .. }) => later(10),
         Refusal::Journal(AppendError::TooLarge(_)) => refused(StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted),
         Refusal::Journal(AppendError::Failed(_)) => later(5),
-        Refusal::Journal(AppendError::Closed) => later(5),
+        Refusal::Journal(AppendError::Closed) | Refusal::NotNoted(_) => later(5),
         Refusal::Panicked => refused(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal),
     }
 }

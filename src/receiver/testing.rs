@@ -104,7 +104,16 @@ impl Server {
         let budget = Budget::new(options.budget_bytes);
         let redactor = Current::new(Redactor::builtin(LakeKey::new([7; 32])));
         let clock = Clock::from_fn(|| 1_700_000_000_000_000);
-        let intake = Intake::new(redactor, journal.clone(), clock, metrics.clone(), budget.clone(), options.intake);
+        let intake = Intake::new(
+            redactor,
+            journal.clone(),
+            clock,
+            metrics.clone(),
+            budget.clone(),
+            options.intake,
+            std::sync::Arc::new(crate::receiver::gate::OpenGate),
+            crate::receiver::Passage::default(),
+        );
         let (stop, stopped) = watch::channel(false);
         let routers = [
             (http_router(intake.clone(), options.limits, &options.paths, &options.cors), Protocol::Http),

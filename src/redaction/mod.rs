@@ -37,6 +37,7 @@ mod policy;
 pub mod recheck;
 pub mod rules;
 mod shape;
+mod stored;
 mod subject;
 mod texts;
 mod tokens;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::private;
 
 /// What only a data directory of ours holds.
-const OURS: [&str; 4] = ["journal", "auth", "lake.key", "lake"];
+const OURS: [&str; 5] = ["journal", "auth", "lake.key", "lake", "private"];
 
 /// A directory that data must not be put into.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ pub fn prepare(path: &Path) -> Result<bool, Unsafe> {
         }
         found => found.map_err(failed)?,
     };
-    for name in [Path::new(""), Path::new("journal"), Path::new("auth")] {
+    for name in [Path::new(""), Path::new("journal"), Path::new("auth"), Path::new("private")] {
         let inner: PathBuf = path.join(name).components().collect();
         if inner.is_symlink() {
             let target = std::fs::canonicalize(&inner).ok().filter(|_| name == Path::new(""));

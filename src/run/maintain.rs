@@ -8,7 +8,9 @@ use super::{observe_seal, seal_options};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::sink::lake::append::Appended;
+use crate::sink::lake::forget::Forgetter;
 use crate::sink::lake::seal::{Once, SealOptions, Sealer, Told};
+use crate::sink::lake::tombstones::{Follower, POLL, TombstoneStore, Tombstones};
 use crate::sink::lake::{Lake, LakeError};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
@@ -21,6 +23,7 @@ struct Scene {
     metrics: Metrics,
     health: Health,
     rules: Watched,
+    follower: Follower,
 }
 
 impl Scene {
@@ -36,8 +39,12 @@ impl Scene {
         let (metrics, health) = (Metrics::new(clock.clone()), Health::new(&["lake", "redaction"]));
         let rules = Watched::start(&config.redaction_rules, &key, metrics.clone(), health.clone())?;
         let holder = SealOptions::default().holder;
-        let options = seal_options(config, rules.current(), &holder);
-        Ok(Scene { lake, key, options, metrics, health, rules })
+        let tombstones = Tombstones::new(key.clone());
+        let mut follower = Follower::new(TombstoneStore::new(&lake), tombstones.clone(), clock.clone());
+        follower.poll().await.context("cannot read which sessions are to be forgotten")?;
+        let forgetter = Some(Forgetter::alone(&lake, tombstones, clock.clone()));
+        let options = SealOptions { forgetter, ..seal_options(config, rules.current(), &holder) };
+        Ok(Scene { lake, key, options, metrics, health, rules, follower })
     }
 }
 
@@ -46,14 +53,24 @@ impl Scene {
 /// # Errors
 /// There is no lake, or the rules are wrong.
 pub async fn maintain(config: &Config, clock: Clock, stop: watch::Receiver<bool>) -> Result<()> {
-    let Scene { lake, key, options, metrics, health, rules } = Scene::set(config, &clock).await?;
-    let following = tokio::spawn(rules.follow());
+    let Scene { lake, key, options, metrics, health, rules, follower } = Scene::set(config, &clock).await?;
+    let following = [tokio::spawn(rules.follow()), tokio::spawn(follow(follower))];
     let sealer = Sealer::new(lake, key, clock, options, observe_seal(metrics, health));
     // What replicas append is seen in the log.
     let (_appended, appended) = watch::channel(Appended::default());
     sealer.run(appended, stop).await;
-    following.abort();
+    following.iter().for_each(|task| task.abort());
     Ok(())
+}
+
+/// Hears of sessions that others were told to forget.
+async fn follow(mut follower: Follower) {
+    loop {
+        tokio::time::sleep(POLL).await;
+        if let Err(error) = follower.poll().await {
+            tracing::debug!(%error, "tombstones not read, trying again");
+        }
+    }
 }
 
 /// As [`maintain`], everything that is to be done now; `told` hears of each step.

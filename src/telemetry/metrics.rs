@@ -52,6 +52,8 @@ pub struct Instruments {
     pub redactions_reported: CounterByName,
     /// Records that a rule left out.
     pub redaction_dropped_records: Counter,
+    /// Records of private or erased sessions, which were answered with success and not kept.
+    pub private_records: Counter,
     /// Hash of the redaction policy in force.
     pub policy: Info,
     /// Times that rules were read anew.
@@ -123,6 +125,7 @@ impl Metrics {
             redactions: CounterByName::default(),
             redactions_reported: CounterByName::default(),
             redaction_dropped_records: Counter::default(),
+            private_records: Counter::default(),
             policy: Info::default(),
             policy_reloads: Counter::default(),
             policy_reload_failures: Counter::default(),
@@ -228,7 +231,7 @@ impl Instruments {
         let name = "sessionlake_journal_dropped_records_total";
         page.single(name, "counter", "Journal records dropped because a reader was over its budget.", dropped);
         page.single("sessionlake_lake_commits_total", "counter", "Commits to the lake.", self.lake_commits.get());
-        let counters: [(&str, &str, &Counter); 11] = [
+        let counters: [(&str, &str, &Counter); 12] = [
             ("sessionlake_lake_commit_failures_total", "Attempts to commit that failed.", &self.lake_commit_failures),
             (
                 "sessionlake_lake_commit_collisions_total",
@@ -242,6 +245,11 @@ impl Instruments {
                 "sessionlake_redaction_dropped_records_total",
                 "Records that a rule left out.",
                 &self.redaction_dropped_records,
+            ),
+            (
+                "sessionlake_private_records_total",
+                "Records of private or erased sessions that were not kept.",
+                &self.private_records,
             ),
             ("sessionlake_redaction_reloads_total", "Rules read anew and put in force.", &self.policy_reloads),
             ("sessionlake_redaction_reload_failures_total", "Rules read anew and wrong.", &self.policy_reload_failures),

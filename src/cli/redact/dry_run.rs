@@ -85,7 +85,7 @@ impl Counts {
         }
     }
 
-    fn table(&self) -> String {
+    pub fn table(&self) -> String {
         let mut out = format!("{} events read; what the rules would hide in them:\n", self.events);
         if self.rules.is_empty() {
             out.push_str("  nothing\n");
@@ -98,7 +98,7 @@ impl Counts {
         out
     }
 
-    fn as_json(&self) -> Value {
+    pub fn as_json(&self) -> Value {
         let rule = |(rule, count): (&String, &Count)| json!({"rule": rule, "hits": count.hits, "events": count.events, "tools": count.tools, "projects": count.projects});
         json!({"events": self.events, "rules": self.rules.iter().map(rule).collect::<Vec<_>>()})
     }

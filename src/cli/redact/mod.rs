@@ -14,8 +14,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+pub use dry_run::Counts;
+pub use stored::Stored;
+
 use super::failure::Failure;
 use super::options::ConfigArgs;
+use crate::config::Config;
 use crate::model::LakeKey;
 use crate::redaction::Redactor;
 use crate::run;
@@ -86,6 +90,12 @@ impl PolicyArgs {
         let key = run::known_key(&config).unwrap_or(LakeKey::NONE);
         Ok(files.compile(&key)?)
     }
+}
+
+/// The redactor that a configuration describes.
+pub fn policy_of(config: &Config) -> Result<Redactor, Failure> {
+    let key = run::known_key(config).unwrap_or(LakeKey::NONE);
+    Ok(run::rules::read(&config.redaction_rules)?.compile(&key)?)
 }
 
 impl Redact {

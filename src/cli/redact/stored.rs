@@ -26,10 +26,10 @@ pub struct StoredArgs {
 
 /// Stored events.
 pub struct Stored {
-    lake: Lake,
+    pub lake: Lake,
     pub workspace: Workspace,
     /// UTC microseconds.
-    from: i64,
+    pub from: i64,
 }
 
 impl StoredArgs {

@@ -4,7 +4,7 @@
 //! their columns; [`group`] brings facts together by natural key; [`errors`] makes one of what several
 //! sources tell of one failed request; [`shown`] puts together and [`replies`] places what has no key by the context of
 //! the session; [`runs`] cuts the client's counter into runs; [`links`] finds parents; [`merge`] chooses each column's
-//! value; [`order`] gives every event its place; [`binding`] finds whom the session belongs to, [`session`] sums up,
+//! value; [`order`] gives every event its place; [`resumed`] goes on from events whose facts are no longer kept; [`binding`] finds whom the session belongs to, [`session`] sums up,
 //! [`gaps`] says what is missing.
 //!
 //! No step may look at the order in which facts are given, at receive times of facts that have a clock (but [`binding`],
@@ -21,6 +21,7 @@ mod nearest;
 mod order;
 mod pairs;
 mod replies;
+mod resumed;
 mod runs;
 mod session;
 mod shown;

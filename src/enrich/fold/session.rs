@@ -23,8 +23,6 @@ pub fn summary(
     idle: bool,
 ) -> Session {
     let own: Vec<&Event> = events.iter().filter(|e| !e.inherited).collect();
-    let count = |test: &dyn Fn(&Event) -> bool| own.iter().filter(|e| test(e)).count() as i64;
-    let sum = |get: &dyn Fn(&Event) -> Option<i64>| own.iter().filter_map(|e| get(e)).reduce(i64::saturating_add);
     let who = |column| usual(items, binding, column);
     let ended = ended(items, events, runs);
     let (parent_session_id, parent_relation) = parent(items);
@@ -45,6 +43,22 @@ pub fn summary(
         received_at: items.iter().map(|i| i.received_at).min().unwrap_or(0),
         status: if ended || idle { Status::Ended } else { Status::Running },
         end_reason: if ended { Some("hook".to_owned()) } else { idle.then(|| "idle".to_owned()) },
+        skills: skills(&own, items),
+        sources: items.iter().map(|i| i.fact.source).collect::<BTreeSet<Source>>().into_iter().collect(),
+        gaps: gaps::gaps(items, &own, runs, binding, idle && !ended),
+        parent_session_id,
+        parent_relation,
+        fold_version: FOLD_VERSION,
+        ..counted(events)
+    }
+}
+
+/// What the summary takes from the events alone.
+pub fn counted(events: &[Event]) -> Session {
+    let own: Vec<&Event> = events.iter().filter(|e| !e.inherited).collect();
+    let count = |test: &dyn Fn(&Event) -> bool| own.iter().filter(|e| test(e)).count() as i64;
+    let sum = |get: &dyn Fn(&Event) -> Option<i64>| own.iter().filter_map(|e| get(e)).reduce(i64::saturating_add);
+    Session {
         events: events.len() as i64,
         prompt_count: count(&|e| e.kind == Kind::Prompt && !e.synthetic),
         synthetic_prompt_count: count(&|e| e.kind == Kind::Prompt && e.synthetic),
@@ -60,14 +74,9 @@ pub fn summary(
         models: distinct(&own, |e| (e.kind == Kind::ModelCall).then_some(e.columns.model.as_deref()).flatten()),
         tools: distinct(&own, |e| (e.kind == Kind::ToolCall).then_some(e.columns.tool_name.as_deref()).flatten()),
         mcp_servers: distinct(&own, |e| e.columns.mcp_server.as_deref()),
-        skills: skills(&own, items),
         prompts: prompts(&own),
-        sources: items.iter().map(|i| i.fact.source).collect::<BTreeSet<Source>>().into_iter().collect(),
-        gaps: gaps::gaps(items, &own, runs, binding, idle && !ended),
         redactions: redactions(&own),
-        parent_session_id,
-        parent_relation,
-        fold_version: FOLD_VERSION,
+        ..Session::empty(0)
     }
 }
 

@@ -45,7 +45,7 @@ fn fact(context: &Context<'_>, place: &Place<'_, '_>, record: &LogRecord<'_>) ->
 }
 
 /// The record's name: its `event_name` field, the `event.name` attribute, or a body that is a name.
-fn event_name<'a>(record: &LogRecord<'a>) -> &'a str {
+pub fn event_name<'a>(record: &LogRecord<'a>) -> &'a str {
     if !record.event_name.is_empty() {
         return record.event_name;
     }

@@ -4,9 +4,9 @@
 mod cuts;
 mod hooks;
 mod json;
-mod logs;
+pub(super) mod logs;
 mod metrics;
-mod otlp;
+pub(super) mod otlp;
 mod point;
 mod spans;
 mod transcript;
@@ -38,7 +38,7 @@ pub fn normalise(batch: &Batch, key: &LakeKey, writer: &str) -> Result<Vec<Fact>
 }
 
 /// What all records of a batch share.
-struct Context<'a> {
+pub(super) struct Context<'a> {
     batch: &'a Batch,
     key: &'a LakeKey,
     writer: &'a str,

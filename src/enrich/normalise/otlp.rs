@@ -15,7 +15,7 @@ pub fn find<'a>(place: &Place<'a, '_>, attributes: &[KeyValue<'a>], name: &str) 
         .filter(|value| *value != AnyValue::Empty)
 }
 
-fn find_text<'a>(place: &Place<'a, '_>, attributes: &[KeyValue<'a>], name: &str) -> Option<&'a str> {
+pub fn find_text<'a>(place: &Place<'a, '_>, attributes: &[KeyValue<'a>], name: &str) -> Option<&'a str> {
     [attributes, &place.scope.attributes, &place.resource.attributes].into_iter().find_map(|list| {
         match list.iter().rev().find(|a| a.key == name).map(|a| a.value) {
             Some(AnyValue::Str(text)) if !text.is_empty() => Some(text),

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod extent;
+pub mod filter;
 pub mod identity;
 pub mod schema;
 pub mod value;

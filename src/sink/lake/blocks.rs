@@ -166,7 +166,8 @@ const SESSION: &str = "session_id";
 /// What a table's files are sorted by: the session, then a number (facts: the time; events: `seq`), then a text (facts:
 /// the id).
 struct Keys<'a> {
-    session: &'a StringArray,
+    /// `None`: the table's rows are of no session.
+    session: Option<&'a StringArray>,
     number: Option<&'a ScalarBuffer<i64>>,
     id: Option<&'a StringArray>,
 }
@@ -177,14 +178,16 @@ impl<'a> Keys<'a> {
             TableKind::Facts => (Some("time"), Some("fact_id")),
             TableKind::Events => (Some("seq"), None),
             TableKind::Sessions => (None, None),
+            TableKind::Audit => (Some("time"), Some("request_id")),
         };
         let text = |name| block.texts(name).ok_or_else(|| missing(name));
         let number = number.map(|name| numbers(block, name).ok_or_else(|| missing(name))).transpose()?;
-        Ok(Keys { session: text(SESSION)?, number, id: id.map(text).transpose()? })
+        let session = (kind != TableKind::Audit).then(|| text(SESSION)).transpose()?;
+        Ok(Keys { session, number, id: id.map(text).transpose()? })
     }
 
     fn session(&self, row: usize) -> Option<&'a str> {
-        self.session.is_valid(row).then(|| self.session.value(row))
+        self.session.filter(|session| session.is_valid(row)).map(|session| session.value(row))
     }
 
     fn key(&self, row: usize) -> (Option<&'a str>, Option<i64>, Option<&'a str>) {

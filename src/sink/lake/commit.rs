@@ -15,12 +15,16 @@ use uuid::Uuid;
 use super::error::LakeError;
 use super::lease::Fence;
 use super::log::{self, Commit, WRITER_VERSION};
-use super::table::{Change, Table};
+use super::table::{Change, Table, TableKind};
 
 /// After this long a commit gives up: callers retry for ever, and want to say that they do.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(30);
 /// Uploads older than this (in microseconds) may be vacuumed as unknown files before a commit that names them lands.
 const UPLOAD_LIFETIME: i64 = 3_600_000_000;
+/// The same for facts that are appended, which is done within a minute. Shorter, because an upload whose writer died may
+/// hold a session that is to be erased, and nobody can tell it from one whose writer is slow.
+pub(super) const APPEND_LIFETIME: i64 = 300_000_000;
+
 impl Table {
     /// Commits, retrying conflicts as far as the change allows. Before each attempt and after every error the
     /// transaction is looked up: if it is there already at its version or later, the change has landed
@@ -68,7 +72,9 @@ impl Table {
     }
 
     fn check_uploads(&self, change: &Change) -> Result<(), LakeError> {
-        let oldest = self.clock.now().saturating_sub(UPLOAD_LIFETIME);
+        let appends = self.place.kind == TableKind::Facts && change.remove.is_empty();
+        let lifetime = if appends { APPEND_LIFETIME } else { UPLOAD_LIFETIME };
+        let oldest = self.clock.now().saturating_sub(lifetime);
         match change.add.iter().find(|new| new.written < oldest) {
             Some(new) => Err(LakeError::Stale { table: self.place.name.clone(), path: new.file.path.clone() }),
             None => Ok(()),

@@ -11,7 +11,8 @@ use super::layout::file_schema;
 use super::reader::Seen;
 use super::table::TableKind;
 use crate::model::{
-    Columns, Event, Fact, FactId, Gap, Joined, Kind, Prompt, Redaction, Session, SkillUse, Source, Status, Truncation,
+    AuditEntry, Columns, Event, Fact, FactId, Gap, Joined, Kind, Prompt, Redaction, Session, SkillUse, Source, Status,
+    Truncation,
 };
 
 type Result<T> = std::result::Result<T, LakeError>;
@@ -285,7 +286,7 @@ pub(super) fn events(batch: &Batch<'_>, date: i32) -> Result<Vec<Event>> {
 
 /// The rows of a batch of a `sessions` file of a day.
 pub(super) fn sessions(batch: &Batch<'_>, date: i32) -> Result<Vec<Session>> {
-    let mut rows = vec![empty_session(date); batch.batch.num_rows()];
+    let mut rows = vec![Session::empty(date); batch.batch.num_rows()];
     scalars!(batch, &mut rows, std::convert::identity::<&mut Session>;
         text: user_email user_id user_account_id organization_id principal agent agent_version project git_branch
             end_reason parent_session_id parent_relation;
@@ -303,6 +304,31 @@ pub(super) fn sessions(batch: &Batch<'_>, date: i32) -> Result<Vec<Session>> {
     batch.time("received_at", &mut rows, |session, v| session.received_at = v)?;
     batch.parsed("status", &mut rows, |session, v| Status::parse(v).map(|status| session.status = status))?;
     batch.number::<Int32Type, _>("fold_version", &mut rows, |session, v| session.fold_version = v)?;
+    Ok(rows)
+}
+
+pub(super) fn audit(batch: &Batch<'_>) -> Result<Vec<AuditEntry>> {
+    let mut rows = vec![AuditEntry::default(); batch.batch.num_rows()];
+    batch.text("request_id", &mut rows, |entry, v| entry.request_id = v.to_owned())?;
+    batch.text("action", &mut rows, |entry, v| entry.action = v.to_owned())?;
+    batch.text("who", &mut rows, |entry, v| entry.who = Some(v.to_owned()))?;
+    batch.text("how", &mut rows, |entry, v| entry.how = v.to_owned())?;
+    batch.text("reason", &mut rows, |entry, v| entry.reason = Some(v.to_owned()))?;
+    batch.text("outcome", &mut rows, |entry, v| entry.outcome = v.to_owned())?;
+    batch.time("time", &mut rows, |entry, v| entry.time = v)?;
+    batch.time("requested_at", &mut rows, |entry, v| entry.requested_at = v)?;
+    batch.int("session_count", &mut rows, |entry, v| entry.session_count = v)?;
+    batch.int("fact_rows", &mut rows, |entry, v| entry.fact_rows = v)?;
+    batch.int("event_rows", &mut rows, |entry, v| entry.event_rows = v)?;
+    batch.int("session_rows", &mut rows, |entry, v| entry.session_rows = v)?;
+    batch.int("journal_records", &mut rows, |entry, v| entry.journal_records = v)?;
+    batch.int("objects_before", &mut rows, |entry, v| entry.objects_before = v)?;
+    batch.int("objects_after", &mut rows, |entry, v| entry.objects_after = v)?;
+    batch.int("bytes_before", &mut rows, |entry, v| entry.bytes_before = v)?;
+    batch.int("bytes_after", &mut rows, |entry, v| entry.bytes_after = v)?;
+    batch.strings("names", &mut rows, |entry| &mut entry.names)?;
+    batch.strings("silent_writers", &mut rows, |entry| &mut entry.silent_writers)?;
+    batch.strings("remaining", &mut rows, |entry| &mut entry.remaining)?;
     Ok(rows)
 }
 
@@ -370,49 +396,5 @@ fn empty_event(date: i32) -> Event {
         synthetic: false,
         inherited: false,
         columns: Columns::default(),
-    }
-}
-
-pub(super) fn empty_session(date: i32) -> Session {
-    Session {
-        session_id: String::new(),
-        date,
-        user_email: None,
-        user_id: None,
-        user_account_id: None,
-        organization_id: None,
-        principal: None,
-        agent: None,
-        agent_version: None,
-        project: None,
-        git_branch: None,
-        start_time: 0,
-        end_time: 0,
-        received_at: 0,
-        status: Status::Running,
-        end_reason: None,
-        events: 0,
-        prompt_count: 0,
-        synthetic_prompt_count: 0,
-        model_calls: 0,
-        tool_calls: 0,
-        errors: 0,
-        denials: 0,
-        input_tokens: None,
-        output_tokens: None,
-        cache_read_tokens: None,
-        cache_creation_tokens: None,
-        cost_usd: None,
-        models: Vec::new(),
-        tools: Vec::new(),
-        mcp_servers: Vec::new(),
-        skills: Vec::new(),
-        prompts: Vec::new(),
-        sources: Vec::new(),
-        gaps: Vec::new(),
-        redactions: Vec::new(),
-        parent_session_id: None,
-        parent_relation: None,
-        fold_version: 0,
     }
 }

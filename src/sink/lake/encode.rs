@@ -13,7 +13,7 @@ use arrow::error::ArrowError;
 use super::layout::{element, file_schema};
 use super::schema::Type;
 use super::table::TableKind;
-use crate::model::{Columns, Event, Fact, Gap, Prompt, Redaction, Session, SkillUse, Source, Truncation};
+use crate::model::{AuditEntry, Columns, Event, Fact, Gap, Prompt, Redaction, Session, SkillUse, Source, Truncation};
 
 /// A column with its name.
 type Named = (&'static str, ArrayRef);
@@ -245,4 +245,30 @@ pub(super) fn sessions(rows: &[&Session]) -> Result<RecordBatch> {
         ("fold_version", int32(rows, |s| s.fold_version)),
     ]);
     assemble(TableKind::Sessions, columns)
+}
+
+pub(super) fn audit(rows: &[&AuditEntry]) -> Result<RecordBatch> {
+    let columns = vec![
+        ("request_id", text(rows, |a| Some(a.request_id.as_str()))),
+        ("action", text(rows, |a| Some(a.action.as_str()))),
+        ("time", time(rows, |a| Some(a.time))),
+        ("requested_at", time(rows, |a| Some(a.requested_at))),
+        ("who", text(rows, |a| a.who.as_deref())),
+        ("how", text(rows, |a| Some(a.how.as_str()))),
+        ("reason", text(rows, |a| a.reason.as_deref())),
+        ("outcome", text(rows, |a| Some(a.outcome.as_str()))),
+        ("names", strings(rows, |a| &a.names)?),
+        ("session_count", int(rows, |a| Some(a.session_count))),
+        ("fact_rows", int(rows, |a| Some(a.fact_rows))),
+        ("event_rows", int(rows, |a| Some(a.event_rows))),
+        ("session_rows", int(rows, |a| Some(a.session_rows))),
+        ("journal_records", int(rows, |a| Some(a.journal_records))),
+        ("objects_before", int(rows, |a| Some(a.objects_before))),
+        ("objects_after", int(rows, |a| Some(a.objects_after))),
+        ("bytes_before", int(rows, |a| Some(a.bytes_before))),
+        ("bytes_after", int(rows, |a| Some(a.bytes_after))),
+        ("silent_writers", strings(rows, |a| &a.silent_writers)?),
+        ("remaining", strings(rows, |a| &a.remaining)?),
+    ];
+    assemble(TableKind::Audit, columns)
 }

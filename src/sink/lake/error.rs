@@ -36,8 +36,16 @@ pub enum LakeError {
     BadKey,
     #[error("the lake has tables but no key (_sessionlake/keys/facts)")]
     NoKey,
-    #[error("{table}: {path} was uploaded more than an hour ago and may be cleaned away: write it again")]
+    #[error("{table}: {path} was uploaded too long ago and may be cleaned away: write it again")]
     Stale { table: String, path: String },
+    #[error(
+        "{path} is no legal hold that this version understands: nothing is deleted until it is put right or removed"
+    )]
+    BadHold { path: String },
+    #[error(
+        "{sessions} of these sessions in workspace {workspace} are under a legal hold: 'sessionlake hold list' shows why"
+    )]
+    Held { workspace: String, sessions: usize },
     #[error("a task of the lake stopped: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -69,6 +77,8 @@ impl LakeError {
             | LakeError::Arrow(_)
             | LakeError::BadKey
             | LakeError::NoKey
+            | LakeError::BadHold { .. }
+            | LakeError::Held { .. }
             | LakeError::Stale { .. } => false,
         }
     }

@@ -167,6 +167,14 @@ fn sessions(tags: Option<&HashMap<String, Option<String>>>) -> Option<Arc<[u64]>
     rest.is_empty().then(|| chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect())
 }
 
+/// The tags of every file that an entry adds.
+#[cfg(test)]
+pub(super) fn commit_tags(bytes: &[u8]) -> Vec<Arc<[u64]>> {
+    let lines = std::str::from_utf8(bytes).unwrap_or_default().lines();
+    let adds = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok()?.get("add").cloned());
+    adds.filter_map(|add| sessions(serde_json::from_value(add.get("tags")?.clone()).ok().as_ref())).collect()
+}
+
 /// An `Add` as we keep it; `None` when its partition is no day.
 pub(super) fn table_file(kind: TableKind, add: &Add) -> Option<TableFile> {
     let day = add.partition_values.get(kind.partition())?.as_deref()?;

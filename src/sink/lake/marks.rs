@@ -5,13 +5,14 @@
 //! names the session and the facts, and holds nothing of what was found. It is written before the events are stored, so a
 //! crash leaves a mark too many, never one too few; the same mark written twice is one object.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::error::LakeError;
 use super::open::Lake;
+use super::rewrite::{self, Purged};
 use super::store::Store;
 use crate::model::{FactId, LakeKey, Workspace};
 
@@ -49,11 +50,33 @@ impl Marks {
     /// The store does not take it.
     pub async fn put(&self, mark: &Mark) -> Result<(), LakeError> {
         let fact_ids: Vec<String> = mark.fact_ids.iter().map(FactId::to_string).collect();
-        let name = |part: &str| hex(&self.key.name("rewrite-mark", &[part.as_bytes()]));
-        let object = format!("{}-{}.json", name(&mark.session_id), name(&fact_ids.concat()));
+        let object = format!("{}-{}.json", self.name(&mark.session_id), self.name(&fact_ids.concat()));
         let stored = Stored { session_id: mark.session_id.clone(), fact_ids };
         let bytes = serde_json::to_vec(&stored).expect("a mark is made of strings");
         self.store.create(&self.folder.clone().join(object), bytes.into()).await.map(|_| ())
+    }
+
+    /// Removes all marks of sessions, with a versioned bucket's older versions of them.
+    ///
+    /// # Errors
+    /// The store cannot be read, or does not delete.
+    pub async fn remove(&self, sessions: &HashSet<String>) -> Result<Purged, LakeError> {
+        let names: HashSet<String> = sessions.iter().map(|session| self.name(session)).collect();
+        let is_theirs = |path: &str| {
+            let name = path.rsplit('/').next().and_then(|name| name.split('-').next());
+            name.is_some_and(|name| names.contains(name))
+        };
+        let mut purged = Purged::default();
+        for path in self.store.list(&self.folder).await?.into_iter().filter(|path| is_theirs(path.as_ref())) {
+            self.store.delete(&path).await?;
+            purged.files += 1;
+        }
+        purged.and(rewrite::purge_versions(&self.store, &self.folder, is_theirs).await);
+        Ok(purged)
+    }
+
+    fn name(&self, part: &str) -> String {
+        hex(&self.key.name("rewrite-mark", &[part.as_bytes()]))
     }
 
     /// All marks, several of one session as one.

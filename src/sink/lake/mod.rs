@@ -10,7 +10,12 @@
 //! evolve   columns that an older table lacks, or a newer one has beyond ours
 //! table    the tables, their files and their rows
 //! append   journal -> facts            seal     facts -> events, sessions      maintain  many files -> few
+//! rewrite  rows that are dropped or replaced, and what still held them
+//! versions an S3 bucket's older versions of objects
+//! orders   what is to be redacted anew
+//! holds    what is never deleted
 //! marks    facts that are to be redacted anew
+//! tombstones  sessions that nothing is kept of         forget   taking them out of everything
 //! ```
 
 pub mod append;
@@ -23,7 +28,9 @@ mod error;
 mod evolve;
 #[cfg(test)]
 mod fault_tests;
+pub mod forget;
 mod heavy;
+mod holds;
 mod layout;
 mod lease;
 mod local;
@@ -31,9 +38,11 @@ mod log;
 mod maintain;
 mod marks;
 mod open;
+mod orders;
 mod parquet;
 mod place;
 mod reader;
+mod rewrite;
 mod row;
 #[cfg(test)]
 mod samples;
@@ -46,15 +55,21 @@ pub mod table;
 mod testing;
 #[cfg(test)]
 mod tests;
+pub mod tombstones;
 mod upload;
+mod versions;
 mod weight;
 
 pub use blocks::{Block, Blocks};
 pub use error::LakeError;
 pub use heavy::MOST as HEAVY_JOBS;
+pub use holds::{Hold, HoldSubject, Holds};
 pub use layout::dump;
 pub use lease::{Fence, Lease, Leases};
 pub use maintain::Done;
 pub use marks::{Mark, Marks};
+pub use orders::{Reredacted, Reredaction, Reredactions};
+pub use rewrite::{Anew, Erased, Gone, Keep, Purged, Retention, Retentions, Rewritten};
+pub use rewrite::{drop_files, erase_sessions, purge};
 pub use store::LakeOptions;
 pub use table::{Change, CommitChanges, Lake, NewFile, Table, TableFile, TableKind};

@@ -56,7 +56,7 @@ impl Lake {
         self.stored_key().await?.ok_or(LakeError::NoKey)
     }
 
-    async fn stored_key(&self) -> Result<Option<LakeKey>, LakeError> {
+    pub(super) async fn stored_key(&self) -> Result<Option<LakeKey>, LakeError> {
         if let Some(key) = self.key.get() {
             return Ok(Some(key.clone()));
         }
@@ -78,7 +78,7 @@ impl Lake {
                 continue;
             };
             let below = self.store.prefixes(&self.store.path(&name)).await?;
-            if TableKind::ALL.iter().any(|kind| below.iter().any(|name| name == kind.name())) {
+            if TableKind::OF_SESSIONS.iter().any(|kind| below.iter().any(|name| name == kind.name())) {
                 workspaces.push(workspace);
             }
         }

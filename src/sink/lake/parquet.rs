@@ -16,7 +16,7 @@ use super::schema::Column;
 use super::table::TableKind;
 
 /// Measured: groups of 8,000 to 16,000 rows scan best.
-const GROUP_ROWS: usize = 16_000;
+pub(super) const GROUP_ROWS: usize = 16_000;
 /// Bytes of text after which a group ends before it has all its rows: bounds what a reader must hold of one group.
 pub(super) const GROUP_BYTES: usize = 64 << 20;
 /// Rows from which on a file gets bloom filters. Smaller files are hot ones, of few sessions, that live for minutes:

@@ -58,7 +58,7 @@ impl Place {
     }
 
     /// The version of the last checkpoint, as the log's hint says.
-    async fn checkpoint(&self) -> Result<Option<i64>, LakeError> {
+    pub async fn checkpoint(&self) -> Result<Option<i64>, LakeError> {
         let hint = self.store.read(&self.log.clone().join("_last_checkpoint")).await?;
         let version = |hint: Bytes| serde_json::from_slice::<serde_json::Value>(&hint).ok()?.get("version")?.as_i64();
         Ok(hint.and_then(version))
@@ -79,10 +79,7 @@ impl Place {
     /// The library is asked for checkpoints alone: it replays a thousand entries in seconds (measured unoptimised:
     /// 16 s), and again for each transaction id.
     pub async fn state(&self) -> Result<State, LakeError> {
-        let mut state = match self.checkpoint().await? {
-            Some(version) => self.checkpointed(version).await?,
-            None => State::default(),
-        };
+        let mut state = self.last_checkpoint().await?;
         let mut entries = Box::pin(self.entries_after(state.version));
         while let Some(commit) = entries.try_next().await? {
             state.apply(self.kind, &commit).map_err(|e| self.error(e))?;
@@ -90,6 +87,23 @@ impl Place {
         drop(entries);
         // No entry 0 and no hint: the hint is gone, the library lists what there is.
         if state.version < 0 { self.checkpointed(-1).await } else { Ok(state) }
+    }
+
+    /// The state at the last checkpoint. Erasure puts a new one in its place, at any moment.
+    async fn last_checkpoint(&self) -> Result<State, LakeError> {
+        let mut hint = self.checkpoint().await?;
+        loop {
+            let Some(version) = hint else { return Ok(State::default()) };
+            let error = match self.checkpointed(version).await {
+                Ok(state) => return Ok(state),
+                Err(error) => error,
+            };
+            let again = self.checkpoint().await?;
+            if again == hint {
+                return Err(error);
+            }
+            hint = again;
+        }
     }
 
     /// The state at a checkpoint's version; -1: the newest.

@@ -109,6 +109,27 @@ pub struct Seen {
     pub received_at: i64,
 }
 
+/// Whether a file holds a row of any of these sessions.
+pub(super) async fn holds(
+    store: &Store,
+    path: Path,
+    file: &TableFile,
+    sessions: &HashSet<String>,
+) -> Result<bool, LakeError> {
+    let reader = Ranges { store: store.root.clone(), path: path.clone(), size: file.size };
+    let failed = |source| LakeError::Parquet { file: path.to_string(), source };
+    let builder = Reader::new(reader).await.map_err(failed)?.with_batch_size(BATCH_ROWS);
+    let mask = ProjectionMask::columns(builder.parquet_schema(), [SESSION]);
+    let builder = only(builder, Arc::new(sessions.clone())).map_err(failed)?.with_projection(mask);
+    let mut batches = builder.build().map_err(failed)?;
+    while let Some(batch) = batches.try_next().await.map_err(failed)? {
+        if batch.num_rows() > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// As [`read`], three columns only.
 pub(super) async fn seen(store: &Store, path: Path, file: &TableFile) -> Result<Vec<Seen>, LakeError> {
     let reader = Ranges { store: store.root.clone(), path: path.clone(), size: file.size };

@@ -7,7 +7,7 @@ use super::decode::{self, Batch};
 use super::encode;
 use super::error::LakeError;
 use super::table::TableKind;
-use crate::model::{Event, Fact, Session};
+use crate::model::{AuditEntry, Event, Fact, Session};
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
@@ -23,6 +23,9 @@ pub(super) trait Row: Sized + Send + Sync {
     /// The partition: days since 1970-01-01.
     fn date(&self) -> i32;
 
+    /// The session that it is of; `None`: it names none.
+    fn session(&self) -> Option<&str>;
+
     fn encode(rows: &[&Self]) -> Result<RecordBatch, ArrowError>;
 
     fn decode(batch: &Batch<'_>, date: i32) -> Result<Vec<Self>, LakeError>;
@@ -33,6 +36,10 @@ impl Row for Fact {
 
     fn date(&self) -> i32 {
         day_of(self.received_at)
+    }
+
+    fn session(&self) -> Option<&str> {
+        self.session_id.as_deref()
     }
 
     fn encode(rows: &[&Fact]) -> Result<RecordBatch, ArrowError> {
@@ -51,6 +58,10 @@ impl Row for Event {
         self.date
     }
 
+    fn session(&self) -> Option<&str> {
+        Some(&self.session_id)
+    }
+
     fn encode(rows: &[&Event]) -> Result<RecordBatch, ArrowError> {
         encode::events(rows)
     }
@@ -67,11 +78,36 @@ impl Row for Session {
         self.date
     }
 
+    fn session(&self) -> Option<&str> {
+        Some(&self.session_id)
+    }
+
     fn encode(rows: &[&Session]) -> Result<RecordBatch, ArrowError> {
         encode::sessions(rows)
     }
 
     fn decode(batch: &Batch<'_>, date: i32) -> Result<Vec<Session>, LakeError> {
         decode::sessions(batch, date)
+    }
+}
+
+impl Row for AuditEntry {
+    const KIND: TableKind = TableKind::Audit;
+
+    fn date(&self) -> i32 {
+        day_of(self.time)
+    }
+
+    /// It is of no session: its file has no tags.
+    fn session(&self) -> Option<&str> {
+        None
+    }
+
+    fn encode(rows: &[&AuditEntry]) -> Result<RecordBatch, ArrowError> {
+        encode::audit(rows)
+    }
+
+    fn decode(batch: &Batch<'_>, _: i32) -> Result<Vec<AuditEntry>, LakeError> {
+        decode::audit(batch)
     }
 }

@@ -262,8 +262,36 @@ const SESSION: &[Column] = &[
     column("fold_version", Int32, "seal", "", "the version of the fold that computed it").required(),
 ];
 
+/// `audit`.
+const AUDIT: &[Column] = &[
+    column("request_id", Text, "the request", "", "names the request; 32 hex digits").required().stored(Logged),
+    column("action", Text, "the request", "", "erase or private").required().stored(Logged),
+    column("date", Day, "time", "", "partition: UTC day").required().stored(Partition),
+    column("time", Time, "our clock", "", "when it was done").required().stored(Logged),
+    column("requested_at", Time, "our clock", "", "when it was asked for").required(),
+    column("who", Text, "the token, or the operating system", "", "who asked for it; NULL: nobody that is known"),
+    column("how", Text, "the request", "", "what chose the sessions: hook, otlp, rule, or options of the command")
+        .required(),
+    column("reason", Text, "the command", "", "why, as the command was told").content(),
+    column("outcome", Text, "maintenance", "", "done, or incomplete: see remaining and silent_writers").required(),
+    column("names", Texts, "the request", "", "keyed hashes of the sessions' ids, at most 10,000").required(),
+    column("session_count", Int, "the request", "", "how many sessions").required(),
+    column("fact_rows", Int, "maintenance", "", "rows removed from facts").required(),
+    column("event_rows", Int, "maintenance", "", "rows removed from events").required(),
+    column("session_rows", Int, "maintenance", "", "rows removed from sessions").required(),
+    column("journal_records", Int, "the journals", "", "records overwritten in journals").required(),
+    column("objects_before", Int, "maintenance", "", "data files that held the rows").required(),
+    column("objects_after", Int, "maintenance", "", "data files that took their place").required(),
+    column("bytes_before", Int, "maintenance", "", "their size").required().unit("bytes"),
+    column("bytes_after", Int, "maintenance", "", "their size").required().unit("bytes"),
+    column("silent_writers", Texts, "maintenance", "", "journals of processes that did not answer").required(),
+    column("remaining", Texts, "maintenance", "", "objects that the store would not give up").required(),
+];
+
 impl TableKind {
-    pub const ALL: [TableKind; 3] = [TableKind::Facts, TableKind::Events, TableKind::Sessions];
+    pub const ALL: [TableKind; 4] = [TableKind::Facts, TableKind::Events, TableKind::Sessions, TableKind::Audit];
+    /// What sessions' rows are in.
+    pub const OF_SESSIONS: [TableKind; 3] = [TableKind::Facts, TableKind::Events, TableKind::Sessions];
 
     /// The table's name, and its directory below the workspace.
     pub fn name(self) -> &'static str {
@@ -271,6 +299,7 @@ impl TableKind {
             TableKind::Facts => "facts",
             TableKind::Events => "events",
             TableKind::Sessions => "sessions",
+            TableKind::Audit => "audit",
         }
     }
 
@@ -280,6 +309,7 @@ impl TableKind {
             TableKind::Facts => (FACT, SHARED),
             TableKind::Events => (EVENT, SHARED),
             TableKind::Sessions => (SESSION, &[]),
+            TableKind::Audit => (AUDIT, &[]),
         };
         own.iter().chain(shared)
     }
@@ -288,7 +318,7 @@ impl TableKind {
     pub fn partition(self) -> &'static str {
         match self {
             TableKind::Facts => "received_date",
-            TableKind::Events | TableKind::Sessions => "date",
+            TableKind::Events | TableKind::Sessions | TableKind::Audit => "date",
         }
     }
 }

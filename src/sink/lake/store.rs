@@ -8,11 +8,14 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
-use object_store::{BackoffConfig, ClientConfigKey, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig};
+use object_store::{
+    BackoffConfig, ClientConfigKey, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig,
+};
 use url::Url;
 
 use super::error::LakeError;
 use super::local::{SyncedLocal, create_dirs};
+use super::versions::{self, Versions};
 
 /// Where the lake is.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +47,8 @@ pub(super) struct Store {
     pub root: Arc<dyn ObjectStore>,
     /// The same store, when it is a local one.
     local: Option<Arc<SyncedLocal>>,
+    /// The bucket's versions of objects; `None` for a directory.
+    pub versions: Option<Arc<Versions>>,
     /// The lake's prefix below the root.
     pub base: Path,
     /// The lake's URL, ending in `/`.
@@ -139,12 +144,9 @@ impl Store {
         Ok(files)
     }
 
-    /// The files below a path that were written before a time (UTC microseconds), with their sizes.
-    pub async fn list_older(&self, path: &Path, before: i64) -> Result<Vec<(Path, u64)>, LakeError> {
-        let listed = self.root.list(Some(path));
-        let old = listed.try_filter(|file| std::future::ready(file.last_modified.timestamp_micros() < before));
-        let old: Result<Vec<_>, _> = old.map_ok(|file| (file.location, file.size)).try_collect().await;
-        old.map_err(|e| LakeError::store(path, e))
+    /// The files below a path, with size and time.
+    pub async fn objects(&self, path: &Path) -> Result<Vec<ObjectMeta>, LakeError> {
+        self.root.list(Some(path)).try_collect().await.map_err(|e| LakeError::store(path, e))
     }
 
     /// Removes what a crash left of files that were being written before a time, where the lake is a directory: they are
@@ -174,14 +176,14 @@ fn open_dir(given: &str, dir: PathBuf) -> Result<Store, LakeError> {
     let base = Path::from_absolute_path(&dir).map_err(|e| location(given, &e.to_string()))?;
     let url = Url::from_directory_path(&dir).map_err(|()| location(given, "not an absolute path"))?;
     let local = Arc::new(SyncedLocal::new());
-    Ok(Store { root: local.clone(), local: Some(local), base, url })
+    Ok(Store { root: local.clone(), local: Some(local), versions: None, base, url })
 }
 
 fn open_s3(options: &LakeOptions, mut url: Url) -> Result<Store, LakeError> {
     let bucket = url.host_str().ok_or_else(|| location(options.name(), "no bucket"))?.to_owned();
     let base = Path::from_url_path(url.path()).map_err(|e| location(options.name(), &e.to_string()))?;
     url.set_path(&format!("/{base}/").replace("//", "/"));
-    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry());
+    let mut builder = AmazonS3Builder::from_env().with_bucket_name(&bucket).with_retry(retry());
     for (key, value) in CLIENT {
         builder = builder.with_config(AmazonS3ConfigKey::Client(*key), *value);
     }
@@ -194,8 +196,10 @@ fn open_s3(options: &LakeOptions, mut url: Url) -> Result<Store, LakeError> {
         // Stores other than AWS's are reached by path: their host name has no wildcard for buckets.
         builder = builder.with_virtual_hosted_style_request(false);
     }
+    let address = versions::Address::of(&builder, &bucket);
     let store = builder.build().map_err(|e| location(options.name(), &e.to_string()))?;
-    Ok(Store { root: Arc::new(store), local: None, base, url })
+    let versions = Versions::new(store.clone(), address).map_err(|e| location(options.name(), &e.to_string()))?;
+    Ok(Store { root: Arc::new(store), local: None, versions: Some(Arc::new(versions)), base, url })
 }
 
 /// Whether the bucket is to be part of the host's name.

@@ -12,20 +12,25 @@ pub use super::open::Lake;
 use super::place::{Place, READ_AHEAD};
 use super::reader;
 pub use super::reader::Seen;
-use super::row::Row;
+use super::row::{Row, day_of};
 pub use super::store::LakeOptions;
 use crate::clock::Clock;
-use crate::model::{Event, Fact, LakeKey, Session};
+use crate::model::{AuditEntry, Event, Fact, LakeKey, Session};
 
 /// A file of more sessions has no list of them: it would weigh more than it saves. One flush has fewer, because each
 /// session takes a fact at least, so that sealing can choose among the hot files.
 pub(super) const MAX_TAGS: usize = 32_768;
+
+/// What hashes of session ids are made for.
+pub(super) const SESSION_TAG: &str = "session tag";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TableKind {
     Facts,
     Events,
     Sessions,
+    /// What was done to the others.
+    Audit,
 }
 
 /// A data file of a table.
@@ -76,7 +81,7 @@ pub struct CommitChanges {
 
 /// The keyed hash of a session id as used in file tags.
 pub(super) fn session_tag(key: &LakeKey, session_id: &str) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = key.name("session tag", &[session_id.as_bytes()]);
+    let [a, b, c, d, e, f, g, h, ..] = key.name(SESSION_TAG, &[session_id.as_bytes()]);
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
@@ -102,6 +107,11 @@ impl Table {
 
     pub fn kind(&self) -> TableKind {
         self.place.kind
+    }
+
+    /// Days since 1970-01-01, UTC.
+    pub(super) fn today(&self) -> i32 {
+        day_of(self.clock.now())
     }
 
     /// The same table, opened anew by whoever awaits it.
@@ -191,12 +201,40 @@ impl Table {
         self.write(facts).await
     }
 
+    /// Whether files that no commit refers to are all still there.
+    pub async fn holds(&self, files: &[NewFile]) -> Result<bool, LakeError> {
+        for new in files {
+            if !self.place.store.exists(&self.place.file(&new.file.path)).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes files that no commit refers to, nor will.
+    pub async fn discard(&self, files: &[NewFile]) -> Result<(), LakeError> {
+        for new in files {
+            self.place.store.delete(&self.place.file(&new.file.path)).await?;
+        }
+        Ok(())
+    }
+
     pub async fn write_events(&self, events: &[Event]) -> Result<Vec<NewFile>, LakeError> {
         self.write(events).await
     }
 
     pub async fn write_sessions(&self, sessions: &[Session]) -> Result<Vec<NewFile>, LakeError> {
         self.write(sessions).await
+    }
+
+    /// Writes rows of `audit` to new files.
+    pub async fn write_audit(&self, entries: &[AuditEntry]) -> Result<Vec<NewFile>, LakeError> {
+        self.write(entries).await
+    }
+
+    /// The rows of a file of `audit`.
+    pub async fn read_audit(&self, file: &TableFile) -> Result<Vec<AuditEntry>, LakeError> {
+        self.read(file, None).await
     }
 
     /// The tags of sessions.

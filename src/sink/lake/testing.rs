@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 
-use super::decode::empty_session;
 use super::{Change, Lake, LakeOptions, Table, TableKind};
 use crate::enrich::fold::Folded;
 use crate::journal::Position;
@@ -61,6 +60,7 @@ pub fn tiny_fold(session_id: &str, facts: &[Fact], idle: bool) -> Folded {
     let events: Vec<Event> = facts.iter().zip(0..).map(|(fact, seq)| event(session_id, seq, date, fact)).collect();
     let status = if ended || idle { Status::Ended } else { Status::Running };
     let mut session = session(session_id, date, status);
+    session.received_at = facts.iter().map(|fact| fact.received_at).min().unwrap_or(0);
     session.events = events.len() as i64;
     session.end_reason = (status == Status::Ended).then(|| if ended { "hook" } else { "idle" }.to_owned());
     Folded { events, session }
@@ -87,7 +87,7 @@ fn event(session_id: &str, seq: i64, date: i32, fact: &Fact) -> Event {
 }
 
 fn session(session_id: &str, date: i32, status: Status) -> Session {
-    Session { session_id: session_id.to_owned(), status, fold_version: 1, ..empty_session(date) }
+    Session { session_id: session_id.to_owned(), status, fold_version: 1, ..Session::empty(date) }
 }
 
 /// A lake in a directory of its own, with one workspace.

@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use super::Normalise;
 use crate::journal::Position;
-use crate::model::{Batch, Fact, LakeKey, Workspace};
+use crate::model::{Batch, Fact, Workspace};
+use crate::sink::lake::tombstones::Tombstones;
 use crate::sink::lake::weight;
 
 /// A record, decoded.
@@ -36,7 +37,7 @@ impl Poison {
 pub fn decode_some(
     records: &mut VecDeque<(Position, Bytes)>,
     most: usize,
-    key: &LakeKey,
+    tombstones: &Tombstones,
     writer: &str,
     normalise: Normalise,
 ) -> Vec<Decoded> {
@@ -44,7 +45,7 @@ pub fn decode_some(
     while bytes < most
         && let Some((position, record)) = records.pop_front()
     {
-        let next = decode(position, record, key, writer, normalise);
+        let next = decode(position, record, tombstones, writer, normalise);
         bytes += next.content.iter().flat_map(|(_, facts)| facts).map(weight::fact).sum::<usize>();
         decoded.push(next);
     }
@@ -52,9 +53,9 @@ pub fn decode_some(
 }
 
 /// Tries a record a second time if need be: what failed for a passing reason succeeds then.
-fn decode(position: Position, record: Bytes, key: &LakeKey, writer: &str, normalise: Normalise) -> Decoded {
+fn decode(position: Position, record: Bytes, tombstones: &Tombstones, writer: &str, normalise: Normalise) -> Decoded {
     let once = || {
-        let facts = AssertUnwindSafe(|| facts(&record, key, writer, normalise));
+        let facts = AssertUnwindSafe(|| facts(&record, tombstones, writer, normalise));
         catch_unwind(facts).unwrap_or(Err("processing panics"))
     };
     let content = once().or_else(|_| once());
@@ -64,22 +65,23 @@ fn decode(position: Position, record: Bytes, key: &LakeKey, writer: &str, normal
 /// The error's own text is left out: a parser's message may quote what it could not parse.
 fn facts(
     bytes: &Bytes,
-    key: &LakeKey,
+    tombstones: &Tombstones,
     writer: &str,
     normalise: Normalise,
 ) -> Result<(Workspace, Vec<Fact>), &'static str> {
     let batch = Batch::decode(bytes).map_err(|_| "no batch")?;
     let workspace = Workspace::parse(&batch.envelope.workspace).map_err(|_| "no workspace")?;
-    let facts = normalise(&batch, key, writer).map_err(|_| "payload does not decode")?;
-    Ok((workspace, facts))
+    let facts = normalise(&batch, tombstones.key(), writer).map_err(|_| "payload does not decode")?;
+    let sifted = tombstones.sift(&workspace, facts);
+    Ok((workspace, sifted.kept.into_iter().chain(sifted.costs).collect()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::enrich::normalise::NormaliseError;
-    use crate::model::Kind;
     use crate::model::otlp::wire::WireError;
+    use crate::model::{Kind, LakeKey};
     use crate::sink::lake::testing::{fact, record};
 
     fn fragile(batch: &Batch, _: &LakeKey, _: &str) -> Result<Vec<Fact>, NormaliseError> {
@@ -101,7 +103,7 @@ mod tests {
             broken,
             elsewhere,
         ]);
-        let decoded = decode_some(&mut records, 1, &LakeKey::new([0; 32]), "w", fragile);
+        let decoded = decode_some(&mut records, 1, &Tombstones::new(LakeKey::new([0; 32])), "w", fragile);
         let reasons: Vec<_> = decoded.iter().map(|d| d.content.as_ref().err().map(|poison| poison.reason)).collect();
         let expected = ["processing panics", "payload does not decode", "", "no batch", "no workspace"];
         assert_eq!(reasons, expected.map(|reason| Some(reason).filter(|reason| !reason.is_empty())));
@@ -117,7 +119,9 @@ mod tests {
             Ok(Vec::new())
         }
         let mut records = VecDeque::from([record("a", 1, b"ok")]);
-        assert!(decode_some(&mut records, 1, &LakeKey::new([0; 32]), "w", first_fails)[0].content.is_ok());
+        assert!(
+            decode_some(&mut records, 1, &Tombstones::new(LakeKey::new([0; 32])), "w", first_fails)[0].content.is_ok()
+        );
     }
 
     fn many(_: &Batch, _: &LakeKey, _: &str) -> Result<Vec<Fact>, NormaliseError> {
@@ -128,7 +132,7 @@ mod tests {
     fn facts_that_weigh_too_much_wait_in_their_records() {
         let mut records: VecDeque<_> = (1..=10).map(|seq| record("a", seq, b"")).collect();
         let most = 150 * weight::fact(&fact("s", 1, Kind::Prompt, 0));
-        let decoded = decode_some(&mut records, most, &LakeKey::new([0; 32]), "w", many);
+        let decoded = decode_some(&mut records, most, &Tombstones::new(LakeKey::new([0; 32])), "w", many);
         assert_eq!((decoded.len(), records.len()), (2, 8));
     }
 }

@@ -29,6 +29,7 @@ use super::heavy;
 use crate::enrich::normalise::{NormaliseError, normalise};
 use crate::journal::{Position, ReadError, Reader, Suspicion};
 use crate::model::{Batch, Fact, LakeKey, Workspace};
+use crate::sink::lake::tombstones::Tombstones;
 
 /// Telemetry to facts: batch, lake key, journal id.
 pub type Normalise = fn(&Batch, &LakeKey, &str) -> Result<Vec<Fact>, NormaliseError>;
@@ -138,6 +139,7 @@ impl Records for Reader {
 pub struct Appender<R> {
     records: R,
     writer: Writer,
+    tombstones: Tombstones,
     options: AppendOptions,
     pending: Pending,
     /// The next flush is not before.
@@ -183,10 +185,10 @@ enum Turn {
 }
 
 impl<R: Records> Appender<R> {
-    /// `journal` is the journal's id; `observe` is called after each flush.
+    /// Facts of sessions in `tombstones` are left out. `journal` is the journal's id; `observe` is called after each flush.
     pub fn new(
         lake: Lake,
-        key: LakeKey,
+        tombstones: Tombstones,
         journal: String,
         records: R,
         options: AppendOptions,
@@ -194,7 +196,8 @@ impl<R: Records> Appender<R> {
     ) -> Appender<R> {
         Appender {
             records,
-            writer: Writer::new(lake, key, journal),
+            writer: Writer::new(lake, tombstones.key().clone(), journal),
+            tombstones,
             options,
             pending: Pending::default(),
             earliest: Instant::now(),
@@ -294,12 +297,13 @@ impl<R: Records> Appender<R> {
         if let (Some((first, _)), Some((last, _))) = (records.front(), records.back()) {
             self.records.begin(*first, *last);
         }
-        let (key, journal, normalise) = (self.writer.key.clone(), self.writer.journal.clone(), self.options.normalise);
+        let (tombstones, journal, normalise) =
+            (self.tombstones.clone(), self.writer.journal.clone(), self.options.normalise);
         let most = self.pending.room(&self.options).clamp(1, RUN_FACTS);
         let (mut pending, now) = (std::mem::take(&mut self.pending), Instant::now());
         let decoding = move || {
             let mut run = Run::default();
-            for decoded in decode_some(&mut records, most, &key, &journal, normalise) {
+            for decoded in decode_some(&mut records, most, &tombstones, &journal, normalise) {
                 run.add(decoded, &mut pending, now);
             }
             (run, pending, records)

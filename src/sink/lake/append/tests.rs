@@ -6,6 +6,7 @@ use super::*;
 use crate::model::Kind;
 use crate::sink::lake::TableKind;
 use crate::sink::lake::testing::{TestLake, fact, record};
+use crate::sink::lake::tombstones::Tombstones;
 
 mod flow;
 
@@ -87,7 +88,7 @@ fn log(records: Vec<(Position, Bytes)>) -> Arc<Mutex<Log>> {
 fn appender(lake: &TestLake, reader: MemoryReader, reports: Reports) -> Appender<MemoryReader> {
     let options = AppendOptions { normalise: words, ..AppendOptions::default() };
     let observe = Arc::new(move |report| reports.lock().unwrap().push(report));
-    Appender::new(lake.lake.clone(), lake.key.clone(), "j".repeat(16), reader, options, observe)
+    Appender::new(lake.lake.clone(), Tombstones::new(lake.key.clone()), "j".repeat(16), reader, options, observe)
 }
 
 type Reports = Arc<Mutex<Vec<AppendReport>>>;

@@ -37,6 +37,21 @@ pub enum Form {
     Final,
 }
 
+impl Form {
+    /// The form of `bytes` of rows of a day.
+    pub fn of(kind: TableKind, date: i32, today: i32, bytes: u64) -> Form {
+        if is_over(kind, date, today) || bytes >= LARGE { Form::Final } else { Form::Hot }
+    }
+}
+
+/// Whether a partition gets no more rows, as a rule.
+fn is_over(kind: TableKind, date: i32, today: i32) -> bool {
+    match kind {
+        TableKind::Facts | TableKind::Audit => date < today,
+        TableKind::Events | TableKind::Sessions => date <= today - SETTLED_AFTER,
+    }
+}
+
 /// What is known of a table when the choice is made.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
@@ -50,14 +65,6 @@ pub struct View {
 }
 
 impl View {
-    /// Whether a partition gets no more rows, as a rule.
-    fn is_over(&self, date: i32) -> bool {
-        match self.kind {
-            TableKind::Facts => date < self.today,
-            _ => date <= self.today - SETTLED_AFTER,
-        }
-    }
-
     /// Files of one partition to put together, the most urgent; `None`: all is well.
     pub fn choose<'a>(&self, files: impl Iterator<Item = &'a Arc<TableFile>>) -> Option<Vec<Arc<TableFile>>> {
         let mut days: BTreeMap<i32, Vec<&Arc<TableFile>>> = BTreeMap::new();
@@ -70,7 +77,7 @@ impl View {
 
     fn of_day(&self, date: i32, mut files: Vec<&Arc<TableFile>>) -> Option<Vec<Arc<TableFile>>> {
         files.sort_by(|a, b| (a.size, &a.path).cmp(&(b.size, &b.path)));
-        let over = self.is_over(date);
+        let over = is_over(self.kind, date, self.today);
         let small = files.partition_point(|file| file.size < SMALL);
         let medium = files.partition_point(|file| file.size < MEDIUM);
         let crowd = match (over, self.thorough, self.kind) {
@@ -91,8 +98,8 @@ impl View {
 
     /// What such files become.
     pub fn form(&self, files: &[Arc<TableFile>]) -> Form {
-        let over = files.first().is_some_and(|file| self.is_over(file.date));
-        if over || files.iter().map(|file| file.size).sum::<u64>() >= LARGE { Form::Final } else { Form::Hot }
+        let date = files.first().map_or(self.today, |file| file.date);
+        Form::of(self.kind, date, self.today, files.iter().map(|file| file.size).sum())
     }
 
     /// Whether the smaller files hold more than an eighth of what the largest does.

@@ -8,9 +8,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::choose::Form;
-use super::merge::{Handle, Merger};
+use super::handle::Handle;
+use super::merge::Merger;
 use super::output::discard;
 use super::sweep::{Swept, sweep};
+use crate::sink::lake::place::Place;
 use crate::sink::lake::{Change, Fence, LakeError, NewFile, Table, TableFile, TableKind};
 
 /// What was put together.
@@ -35,14 +37,15 @@ pub enum Done {
 }
 
 enum Work {
-    Merge { inputs: Vec<Arc<TableFile>>, handle: Handle, task: JoinHandle<Result<Option<Vec<NewFile>>, LakeError>> },
+    Merge { inputs: Vec<Arc<TableFile>>, task: JoinHandle<Result<Option<Vec<NewFile>>, LakeError>> },
     Sweep(JoinHandle<Result<Swept, LakeError>>),
 }
 
 /// A piece of work under way. One that is dropped ends soon, and leaves nothing that is named.
 pub struct Chore {
-    kind: TableKind,
+    place: Place,
     started: Instant,
+    handle: Handle,
     work: Work,
     _turn: OwnedSemaphorePermit,
 }
@@ -54,20 +57,21 @@ impl Chore {
         let (merger, handle) = (Merger::of(table), Handle::default());
         let (files, ours) = (inputs.clone(), handle.clone());
         let task = tokio::spawn(async move { merger.merge(&files, form, ours).await });
-        let work = Work::Merge { inputs, handle, task };
-        Some(Chore { kind: table.kind(), started: Instant::now(), work, _turn: turn })
+        let work = Work::Merge { inputs, task };
+        Some(Chore { place: table.place.clone(), started: Instant::now(), handle, work, _turn: turn })
     }
 
     /// Writes a checkpoint, and removes files that nothing names; `None` when it is not this workspace's turn.
     pub fn sweep(table: &Table, turns: &Arc<Semaphore>) -> Option<Chore> {
         let turn = turns.clone().try_acquire_owned().ok()?;
-        let reopened = table.reopened();
-        let task = tokio::spawn(async move { sweep(reopened.await?).await });
-        Some(Chore { kind: table.kind(), started: Instant::now(), work: Work::Sweep(task), _turn: turn })
+        let (reopened, handle) = (table.reopened(), Handle::default());
+        let ours = handle.clone();
+        let work = Work::Sweep(tokio::spawn(async move { sweep(reopened.await?, &ours).await }));
+        Some(Chore { place: table.place.clone(), started: Instant::now(), handle, work, _turn: turn })
     }
 
     pub fn kind(&self) -> TableKind {
-        self.kind
+        self.place.kind
     }
 
     pub fn is_finished(&self) -> bool {
@@ -93,6 +97,18 @@ impl Chore {
         }
     }
 
+    /// Ends the work without its result: when this returns, nothing of it is left, nor will come.
+    pub async fn abandon(mut self) {
+        self.handle.stop();
+        let made = match &mut self.work {
+            Work::Merge { task, .. } => task.await,
+            Work::Sweep(task) => return drop(task.await),
+        };
+        if let Ok(Ok(Some(made))) = made {
+            discard(&self.place, &made).await;
+        }
+    }
+
     async fn commit(
         &self,
         table: &mut Table,
@@ -101,7 +117,7 @@ impl Chore {
         add: Vec<NewFile>,
     ) -> Result<Done, LakeError> {
         let merged = Merged {
-            kind: self.kind,
+            kind: self.place.kind,
             files_before: inputs.len(),
             files_after: add.len(),
             bytes_before: inputs.iter().map(|file| file.size).sum(),
@@ -127,9 +143,6 @@ impl Chore {
 
 impl Drop for Chore {
     fn drop(&mut self) {
-        match &self.work {
-            Work::Merge { handle, .. } => handle.stop(),
-            Work::Sweep(task) => task.abort(),
-        }
+        self.handle.stop();
     }
 }

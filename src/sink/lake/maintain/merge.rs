@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
@@ -11,6 +10,7 @@ use arrow::row::{OwnedRow, RowConverter, Rows, SortField};
 use futures::TryStreamExt;
 
 use super::choose::Form;
+use super::handle::Handle;
 use super::output::Outputs;
 use crate::clock::Clock;
 use crate::model::LakeKey;
@@ -24,17 +24,6 @@ const PIECE_ROWS: usize = 4096;
 const PIECE_BYTES: usize = 8 << 20;
 /// Rows that are read of all sources together.
 const ROWS_HELD: usize = 16_384;
-
-/// The way to end a merge early.
-#[derive(Clone, Default)]
-pub struct Handle(Arc<AtomicBool>);
-
-impl Handle {
-    /// The merge ends at its next piece, and leaves nothing behind.
-    pub fn stop(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
 
 /// What a merge needs of a table: it follows no log, so that it can go on beside whoever does.
 #[derive(Clone)]
@@ -80,6 +69,7 @@ fn order(kind: TableKind) -> &'static [&'static str] {
         TableKind::Facts => &["session_id", "time", "fact_id"],
         TableKind::Events => &["session_id", "seq"],
         TableKind::Sessions => &["session_id"],
+        TableKind::Audit => &["time", "request_id"],
     }
 }
 
@@ -148,7 +138,7 @@ impl Merge {
         while let Some(Reverse((_, source))) = self.heads.pop() {
             self.pick(source);
             if self.picked.len() >= PIECE_ROWS || self.picked_bytes >= PIECE_BYTES {
-                if self.handle.0.load(Ordering::Relaxed) {
+                if self.handle.is_stopped() {
                     return Ok(false);
                 }
                 self.write().await?;

@@ -6,6 +6,7 @@
 
 mod choose;
 mod chore;
+mod handle;
 mod merge;
 mod output;
 mod sweep;
@@ -16,3 +17,4 @@ pub use choose::{Form, View, is_large};
 #[cfg(test)]
 pub use chore::Merged;
 pub use chore::{Chore, Done};
+pub use output::{Outputs, discard};

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use deltalake_core::DeltaTable;
 use futures::TryStreamExt;
 
+use super::handle::Handle;
 use crate::sink::lake::{LakeError, Table};
 
 /// A file is kept that long after it was written or replaced, microseconds: a commit that names it may be on its way
@@ -22,26 +23,30 @@ pub struct Swept {
     pub bytes: u64,
 }
 
-/// Sweeps one table.
-pub async fn sweep(mut table: Table) -> Result<Swept, LakeError> {
+/// Sweeps one table; what is left when it is told to stop is left for the next time.
+pub async fn sweep(mut table: Table, handle: &Handle) -> Result<Swept, LakeError> {
     let checkpoint = table.since_checkpoint() >= COMMITS;
-    if checkpoint {
+    if checkpoint && !handle.is_stopped() {
         table.checkpoint().await?;
     }
     let before = table.clock.now().saturating_sub(KEEP);
-    let old = table.place.store.list_older(&table.place.root, before).await?;
+    let objects = table.place.store.objects(&table.place.root).await?;
+    let old = objects.into_iter().filter(|object| object.last_modified.timestamp_micros() < before);
     let recent = recently_removed(&table).await?;
     table.refresh().await?;
     let mut swept = Swept { checkpoint, ..Swept::default() };
-    for (path, size) in old {
-        let Some(name) = table.place.relative(&path) else { continue };
+    for object in old {
+        let Some(name) = table.place.relative(&object.location) else { continue };
+        if handle.is_stopped() {
+            return Ok(swept);
+        }
         let named = table.state.files.contains_key(&name) || recent.contains(&name);
         if named || name.starts_with("_delta_log/") || !name.ends_with(".parquet") {
             continue;
         }
-        table.place.store.delete(&path).await?;
+        table.place.store.delete(&object.location).await?;
         swept.files += 1;
-        swept.bytes += size;
+        swept.bytes += object.size;
     }
     let staged = table.place.store.remove_staged(&table.place.name, before).await?;
     Ok(Swept { files: swept.files + staged, ..swept })

@@ -3,6 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::Semaphore;
 
+use super::handle::Handle;
 use super::sweep::sweep;
 use super::*;
 use crate::model::{Fact, Kind};
@@ -105,7 +106,7 @@ async fn files_that_nothing_names_go_after_a_day_and_no_others() {
     }
     let chore = Chore::merge(&table, files(&table).await, Form::Final, &turns()).unwrap();
     chore.finish(&mut table, Fence::new(1)).await.unwrap();
-    let swept = sweep(lake.table(TableKind::Facts).await).await.unwrap();
+    let swept = sweep(lake.table(TableKind::Facts).await, &Handle::default()).await.unwrap();
     assert_eq!((swept.files, swept.bytes, swept.checkpoint), (2, 1, false));
     assert!(!day.join("orphan.parquet").exists() && !day.join("part.parquet#12").exists());
     assert!(day.join("young.parquet").exists() && day.join("part.parquet#13").exists());
@@ -120,6 +121,6 @@ async fn a_checkpoint_is_written_after_a_hundred_commits() {
     for _ in 0..100 {
         table.commit(Change::default()).await.unwrap();
     }
-    assert!(sweep(lake.table(TableKind::Facts).await).await.unwrap().checkpoint);
-    assert!(!sweep(lake.table(TableKind::Facts).await).await.unwrap().checkpoint);
+    assert!(sweep(lake.table(TableKind::Facts).await, &Handle::default()).await.unwrap().checkpoint);
+    assert!(!sweep(lake.table(TableKind::Facts).await, &Handle::default()).await.unwrap().checkpoint);
 }

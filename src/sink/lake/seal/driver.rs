@@ -177,6 +177,13 @@ impl Sealer {
         let found = self.context.lake.workspaces_except(|name| slots.contains_key(name)).await?;
         let slot = || Slot { stale: true, ..Slot::default() };
         self.slots.extend(found.into_iter().map(|workspace| (workspace, slot())));
+        if let Some(forgetter) = &self.context.options.forgetter {
+            // A workspace may have nothing but a session that is to be forgotten.
+            forgetter.look().await?;
+            for workspace in forgetter.workspaces().await {
+                self.slots.entry(workspace).or_insert_with(slot);
+            }
+        }
         Ok(())
     }
 
@@ -302,11 +309,14 @@ impl Slot {
             sealer.follow().await?;
         }
         self.looked = context.now().mono;
+        sealer.forget(context.now()).await?;
         sealer.scan(context.now()).await?;
         let started = context.now();
         let report = sealer.round(started).await?;
         let visible = context.now();
         sealer.tidy(visible).await?;
+        sealer.redact_again(context.now()).await?;
+        sealer.expire(context.now()).await?;
         let Some(mut report) = report else { return Ok(None) };
         sealer.rest(&report, started, visible);
         report.end_to_visible.iter_mut().for_each(|at| *at = visible.wall.saturating_sub(*at).max(0));

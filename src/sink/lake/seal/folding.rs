@@ -16,6 +16,8 @@ pub struct Gathered {
     /// The time of the first facts that are missing, UTC microseconds: the session is too large.
     pub left_out: Option<i64>,
     pub idle: bool,
+    /// What is stored of it, where its facts may be fewer by now.
+    pub stored: Option<(Session, Vec<Event>)>,
 }
 
 /// What a round's folds came to.
@@ -92,10 +94,13 @@ impl Folding {
 }
 
 fn fold_one(gathered: Gathered, work: &Work) -> Option<(Folded, BTreeSet<FactId>)> {
-    let Gathered { session, facts, left_out, idle } = gathered;
+    let Gathered { session, facts, left_out, idle, stored } = gathered;
     let fold = || {
         let mut folded = (work.fold)(&session, &facts, idle);
         let exposed = work.recheck.as_ref().map(|recheck| recheck.apply(&work.workspace, &facts, &mut folded));
+        if let Some((row, events)) = stored {
+            folded = folded.after(row, events);
+        }
         folded.session.gaps.extend(left_out.map(too_large));
         (folded, exposed.unwrap_or_default())
     };

@@ -1,6 +1,6 @@
 //! Which files of a table may hold rows of a session.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::sink::lake::{LakeError, Table, TableFile};
@@ -46,24 +46,36 @@ impl FileIndex {
     /// Follows the table to its handle's version. Returns the files with rows that are new: a commit that removes
     /// files as well rearranges rows, or takes some away.
     pub async fn advance(&mut self, table: &Table) -> Result<Vec<Added>, LakeError> {
+        self.advance_past(table, &HashSet::new()).await
+    }
+
+    /// As `advance`, where the rows of `unread` files were not looked at yet: what takes the place of one of them, or of
+    /// one that was never met here, has new rows as well.
+    pub async fn advance_past(&mut self, table: &Table, unread: &HashSet<String>) -> Result<Vec<Added>, LakeError> {
         if table.version() == self.version {
             return Ok(Vec::new());
         }
         let Some(commits) = table.changes_since(self.version).await? else {
             return self.reload(table).await;
         };
-        let mut new = Vec::new();
+        let (mut new, mut unread) = (Vec::<Added>::new(), unread.clone());
         for commit in commits {
-            let append = commit.data_change && commit.removed.is_empty();
+            let unseen = |path: &String| unread.contains(path) || !self.by_path.contains_key(path);
+            let append = match commit.removed.is_empty() {
+                true => commit.data_change,
+                false => commit.removed.iter().any(unseen),
+            };
             commit.removed.iter().for_each(|path| self.remove(path));
             for file in commit.added {
                 let file = self.add(file);
                 if append {
+                    unread.insert(file.path.clone());
                     new.push(Added { version: commit.version, file });
                 }
             }
         }
         self.version = table.version();
+        new.retain(|added| self.by_path.contains_key(&added.file.path));
         Ok(new)
     }
 
@@ -73,6 +85,11 @@ impl FileIndex {
         let known = std::mem::replace(self, fresh).by_path;
         let new = self.files.values().filter(|file| !known.contains_key(&file.path));
         Ok(new.map(|file| Added { version: self.version, file: file.clone() }).collect())
+    }
+
+    /// Whether the table has the file.
+    pub fn has(&self, path: &str) -> bool {
+        self.by_path.contains_key(path)
     }
 
     /// All files.

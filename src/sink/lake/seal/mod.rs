@@ -11,8 +11,10 @@
 //! What redaction finds in an event that its facts still show in pieces is hidden in the event, and the facts are marked
 //! (`marks`) before the event is stored.
 
+mod again;
 mod damage;
 mod driver;
+mod expire;
 mod folding;
 mod gather;
 mod index;
@@ -34,6 +36,8 @@ pub use self::once::{Once, Step, Told};
 pub use self::recheck::Recheck;
 use crate::enrich::fold::{Folded, fold};
 use crate::model::{Fact, Workspace};
+use crate::sink::lake::forget::Forgetter;
+use crate::sink::lake::{Anew, Retention, Retentions};
 
 /// The facts of a session to its rows: session id, facts, whether its time is over.
 pub type Fold = fn(&str, &[Fact], bool) -> Folded;
@@ -55,6 +59,12 @@ pub struct SealOptions {
     pub fold: Fold,
     /// The second pass of redaction. Default none.
     pub recheck: Option<Recheck>,
+    /// Redacts stored rows by the rules in force, where that is ordered. Default none.
+    pub anew: Option<Anew>,
+    /// How long data is kept. Default for ever.
+    pub retention: Retentions,
+    /// Sessions that are to be forgotten, and the work on them. Default none.
+    pub forgetter: Option<Forgetter>,
     /// Names this process among those that want the lake's lease: one that starts under the name takes back at once
     /// what its predecessor held. Default a name that nobody else has.
     pub holder: String,
@@ -72,6 +82,9 @@ impl Default for SealOptions {
             fold,
             recheck: None,
             turns: Arc::new(Semaphore::new(1)),
+            anew: None,
+            retention: Retentions { default: Retention::FOR_EVER, ..Retentions::default() },
+            forgetter: None,
             holder: uuid::Uuid::new_v4().to_string(),
         }
     }

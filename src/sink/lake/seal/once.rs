@@ -27,13 +27,16 @@ pub enum Step {
         bytes: u64,
     },
     Sealed(Report),
+    /// Files that were too old, or held what was.
+    Expired(usize),
     Kept(Done),
 }
 
 /// Hears of each step, in a workspace.
 pub type Told = Arc<dyn Fn(&Workspace, Step) + Send + Sync>;
 
-/// Seals what is due, puts together what can be, writes checkpoints and removes what nothing names, in every workspace.
+/// Forgets, seals, redacts anew and expires what is due, puts together what can be, writes checkpoints and removes what
+/// nothing names, in every workspace.
 /// May be dropped at any time, which is as safe as a crash.
 pub struct Once {
     pub lake: Lake,
@@ -62,7 +65,10 @@ impl Once {
             let now = Now { mono: micros(started.elapsed()), wall: self.clock.now() };
             let open = WorkspaceSealer::open(&self.lake, &self.key, &workspace, lease.fence(), &self.options, now);
             let mut sealer = open.await?;
+            sealer.forget(now).await?;
             sealer.seal_all(now, &|report| told(&workspace, Step::Sealed(report.clone()))).await?;
+            sealer.redact_all(now).await?;
+            told(&workspace, Step::Expired(sealer.expire_all().await?));
             let (files, bytes) = sealer.untidy();
             told(&workspace, Step::Begun { files, bytes });
             sealer.tidy_all(now, &|done| told(&workspace, Step::Kept(done))).await?;

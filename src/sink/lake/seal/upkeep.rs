@@ -9,7 +9,7 @@ use super::workspace::WorkspaceSealer;
 #[cfg(test)]
 use crate::sink::lake::maintain;
 use crate::sink::lake::maintain::{Chore, Done, Form, View, is_large};
-use crate::sink::lake::{LakeError, TableFile, TableKind};
+use crate::sink::lake::{LakeError, Table, TableFile, TableKind};
 
 /// How often small files are looked for, microseconds.
 const TIDY_EVERY: i64 = 10_000_000;
@@ -19,6 +19,12 @@ const TIDY_AGAIN: i64 = 300_000_000;
 const SWEEP_EVERY: i64 = 600_000_000;
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
+/// How long no work is begun after some was abandoned.
+const ABANDONED: i64 = 5_000_000;
+
+/// Files of a table to put together, and what they become.
+type Choice = (TableKind, Vec<Arc<TableFile>>, Form);
+
 /// What is under way, and when to look again (mono).
 pub struct Upkeep {
     chore: Option<Chore>,
@@ -26,12 +32,25 @@ pub struct Upkeep {
     sweep_at: i64,
     /// The table to sweep next.
     next: usize,
+    /// As it was when it was last looked at; `None`: there is none.
+    audit: Option<Table>,
 }
 
 impl Default for Upkeep {
     fn default() -> Upkeep {
         // A start has better things to do.
-        Upkeep { chore: None, tidy_at: i64::MIN, sweep_at: 60_000_000, next: 0 }
+        Upkeep { chore: None, tidy_at: i64::MIN, sweep_at: 60_000_000, next: 0, audit: None }
+    }
+}
+
+impl Upkeep {
+    /// Ends what is under way without its result, because rows are about to be taken away: a file that is being made may
+    /// hold them, and a checkpoint describe them.
+    pub async fn abandon(&mut self, now: Now) {
+        if let Some(chore) = self.chore.take() {
+            chore.abandon().await;
+        }
+        self.tidy_at = self.tidy_at.max(now.mono.saturating_add(ABANDONED));
     }
 }
 
@@ -51,12 +70,15 @@ impl WorkspaceSealer {
         }
         self.upkeep.tidy_at = now.mono.saturating_add(TIDY_EVERY);
         self.upkeep.chore = match self.choose(now, false) {
-            Some((kind, files, form)) => Chore::merge(self.table(kind), files, form, &self.options.turns),
+            Some(choice) => self.merge(choice),
             None if now.mono >= self.upkeep.sweep_at => {
                 let kind = TableKind::ALL[self.upkeep.next % TableKind::ALL.len()];
                 self.upkeep.next += 1;
                 self.upkeep.sweep_at = now.mono.saturating_add(SWEEP_EVERY / TableKind::ALL.len() as i64);
-                Chore::sweep(self.table(kind), &self.options.turns)
+                if let Err(error) = self.look_at_audit().await {
+                    tracing::debug!(workspace = %self.workspace, %error, "audit table not looked at");
+                }
+                self.sweep(kind)
             }
             None => None,
         };
@@ -84,29 +106,50 @@ impl WorkspaceSealer {
     async fn finish(&mut self, chore: Chore) -> Result<Done, LakeError> {
         let (kind, fence) = (chore.kind(), self.fence);
         let table = match kind {
-            TableKind::Facts => &mut self.facts,
-            TableKind::Events => &mut self.events,
-            TableKind::Sessions => &mut self.sessions,
+            TableKind::Facts => Some(&mut self.facts),
+            TableKind::Events => Some(&mut self.events),
+            TableKind::Sessions => Some(&mut self.sessions),
+            TableKind::Audit => self.upkeep.audit.as_mut(),
         };
+        let Some(table) = table else { return Ok(Done::Nothing) };
         let done = chore.finish(table, fence).await;
         match kind {
             TableKind::Facts => self.unscanned.extend(self.fact_files.advance(&self.facts).await?),
             TableKind::Events => drop(self.event_files.advance(&self.events).await?),
             TableKind::Sessions => drop(self.session_files.advance(&self.sessions).await?),
+            TableKind::Audit => {}
         }
         done
     }
 
-    fn table(&self, kind: TableKind) -> &crate::sink::lake::Table {
+    fn table(&self, kind: TableKind) -> Option<&Table> {
         match kind {
-            TableKind::Facts => &self.facts,
-            TableKind::Events => &self.events,
-            TableKind::Sessions => &self.sessions,
+            TableKind::Facts => Some(&self.facts),
+            TableKind::Events => Some(&self.events),
+            TableKind::Sessions => Some(&self.sessions),
+            TableKind::Audit => self.upkeep.audit.as_ref(),
         }
     }
 
+    /// The table's rows come from elsewhere, and seldom.
+    async fn look_at_audit(&mut self) -> Result<(), LakeError> {
+        match &mut self.upkeep.audit {
+            Some(audit) => audit.refresh().await?,
+            none => *none = self.lake.existing(&self.workspace, TableKind::Audit).await?,
+        }
+        Ok(())
+    }
+
+    fn sweep(&self, kind: TableKind) -> Option<Chore> {
+        Chore::sweep(self.table(kind)?, &self.options.turns)
+    }
+
+    fn merge(&self, (kind, files, form): Choice) -> Option<Chore> {
+        Chore::merge(self.table(kind)?, files, form, &self.options.turns)
+    }
+
     /// Files to put together. Those with rows of running sessions are left alone: they are replaced soon.
-    fn choose(&self, now: Now, thorough: bool) -> Option<(TableKind, Vec<Arc<TableFile>>, Form)> {
+    fn choose(&self, now: Now, thorough: bool) -> Option<Choice> {
         let today = i32::try_from(now.wall.div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX);
         let held_bytes = 4 * self.options.round_bytes as u64;
         let running: HashSet<u64> = self.live.stored_running().map(|id| self.events.session_tag(id)).collect();
@@ -119,6 +162,10 @@ impl WorkspaceSealer {
                 TableKind::Facts => view.choose(self.fact_files.files().filter(whole)),
                 TableKind::Events => view.choose(self.event_files.files().filter(settled)),
                 TableKind::Sessions => view.choose(self.session_files.files().filter(settled)),
+                TableKind::Audit => {
+                    let audit = self.upkeep.audit.iter().flat_map(|audit| audit.state.files.values());
+                    view.choose(audit.cloned().map(Arc::new).collect::<Vec<_>>().iter())
+                }
             };
             chosen.map(|files| {
                 let form = view.form(&files);
@@ -132,15 +179,16 @@ impl WorkspaceSealer {
     /// # Errors
     /// What cannot be done; what was done until then stays.
     pub async fn tidy_all(&mut self, now: Now, told: &(dyn Fn(Done) + Sync)) -> Result<(), LakeError> {
-        while let Some((kind, files, form)) = self.choose(now, true) {
-            let Some(chore) = Chore::merge(self.table(kind), files, form, &self.options.turns) else { return Ok(()) };
+        self.look_at_audit().await?;
+        while let Some(choice) = self.choose(now, true) {
+            let Some(chore) = self.merge(choice) else { return Ok(()) };
             match self.finish(chore).await? {
                 Done::Nothing => return Ok(()),
                 done => told(done),
             }
         }
         for kind in TableKind::ALL {
-            let Some(chore) = Chore::sweep(self.table(kind), &self.options.turns) else { return Ok(()) };
+            let Some(chore) = self.sweep(kind) else { continue };
             told(self.finish(chore).await?);
         }
         Ok(())

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
+use super::again::Again;
 use super::damage::Damage;
+use super::expire::Expiring;
 use super::folding::{Gathered, Outcome, Work, fold_all};
 use super::gather::Gathering;
 use super::index::{Added, FileIndex};
@@ -14,6 +16,7 @@ use super::rewrite::{RUNNING_PER_FILE, Rows, rewrite};
 use super::upkeep::Upkeep;
 use super::{Progress, Report, SealOptions};
 use crate::model::{LakeKey, Status, Workspace};
+use crate::sink::lake::forget::{Forgetter, Forgotten};
 use crate::sink::lake::marks::{Mark, Marks};
 use crate::sink::lake::{Fence, Lake, LakeError, Table, TableFile, TableKind};
 
@@ -30,9 +33,10 @@ const BACKLOG: usize = 4096;
 /// A workspace's tables with what sealing knows of them. Holds ids, times and file names, no content; lost without
 /// harm, because [`WorkspaceSealer::open`] finds it again in the tables.
 pub struct WorkspaceSealer {
+    pub(super) lake: Lake,
     pub(super) workspace: Workspace,
     pub(super) fence: Fence,
-    marks: Marks,
+    pub(super) marks: Marks,
     pub(super) facts: Table,
     pub(super) events: Table,
     pub(super) sessions: Table,
@@ -48,6 +52,8 @@ pub struct WorkspaceSealer {
     pub(super) live: Sessions,
     pub(super) damage: Damage,
     pub(super) options: SealOptions,
+    pub(super) expiring: Expiring,
+    pub(super) again: Again,
     /// Sessions in the next round: halved when one took too much memory, doubled when one went well.
     limit: usize,
     pub(super) upkeep: Upkeep,
@@ -74,6 +80,7 @@ impl WorkspaceSealer {
         // A version beyond the table's is another table's: `facts` was made anew.
         let known = if recorded > facts.version() { -1 } else { recorded };
         let mut sealer = WorkspaceSealer {
+            lake: lake.clone(),
             workspace: workspace.clone(),
             fence,
             marks: Marks::new(lake, key, workspace),
@@ -85,6 +92,8 @@ impl WorkspaceSealer {
             recorded,
             live: Sessions::new(options.timing),
             damage: Damage::default(),
+            expiring: Expiring::default(),
+            again: Again::default(),
             options: options.clone(),
             limit: options.round_sessions,
             upkeep: Upkeep::default(),
@@ -126,8 +135,49 @@ impl WorkspaceSealer {
     /// Moves to the newest version of `facts`: the other tables change by our own commits alone.
     pub async fn follow(&mut self) -> Result<(), LakeError> {
         self.facts.refresh().await?;
-        self.unscanned.extend(self.fact_files.advance(&self.facts).await?);
+        let unread: HashSet<String> = self.unscanned.iter().map(|added| added.file.path.clone()).collect();
+        let new = self.fact_files.advance_past(&self.facts, &unread).await?;
+        self.unscanned.retain(|added| self.fact_files.has(&added.file.path));
+        self.unscanned.extend(new);
         Ok(())
+    }
+
+    /// Takes sessions out of the tables that are to be forgotten; between rounds, because a round would put back what it
+    /// has read.
+    pub async fn forget(&mut self, now: Now) -> Result<(), LakeError> {
+        let Some(forgetter) = self.options.forgetter.clone() else { return Ok(()) };
+        let mut outcome = Forgotten::default();
+        let worked = self.take_out(&forgetter, &mut outcome, now).await;
+        // What failed may have changed the tables all the same.
+        if outcome.changed || worked.is_err() {
+            self.catch_up().await?;
+        }
+        for session in outcome.kept_in {
+            self.live.resume(session, self.recorded + 1, now);
+        }
+        match worked {
+            Err(error @ LakeError::Fenced { .. }) => Err(error),
+            Err(error) => {
+                tracing::warn!(workspace = %self.workspace, %error, "sessions not forgotten yet, trying again");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn take_out(&mut self, forgetter: &Forgetter, outcome: &mut Forgotten, now: Now) -> Result<(), LakeError> {
+        let due = forgetter.due(&self.workspace).await?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        self.upkeep.abandon(now).await;
+        forgetter.work(due, self.fence, outcome).await
+    }
+
+    /// Whether nothing of a session may be stored.
+    fn is_buried(&self, session: &str) -> bool {
+        let forgetter = self.options.forgetter.as_ref();
+        forgetter.is_some_and(|forgetter| forgetter.tombstones().contains(&self.workspace, session))
     }
 
     /// Learns which sessions new files speak of.
@@ -169,7 +219,9 @@ impl WorkspaceSealer {
     /// Seals sessions that are due, as many as one round takes; `None` when there are none. After an error nothing
     /// is lost: they are still due.
     pub async fn round(&mut self, now: Now) -> Result<Option<Report>, LakeError> {
-        let due = self.live.due(now, self.limit);
+        let (buried, due): (Vec<_>, Vec<_>) =
+            self.live.due(now, self.limit).into_iter().partition(|session| self.is_buried(session));
+        buried.iter().for_each(|session| self.live.forget(session));
         if due.is_empty() {
             return Ok(None);
         }
@@ -183,13 +235,14 @@ impl WorkspaceSealer {
                 Some(received_at) => {
                     let idle = self.live.is_idle(&session, received_at, now);
                     let (facts, left_out) = facts.finish(self.options.session_bytes);
-                    gathered.push(Gathered { session, facts, left_out, idle });
+                    gathered.push(Gathered { session, facts, left_out, idle, stored: None });
                 }
                 // Expired or erased since: its rows, if there are any, are not ours to take away.
                 None => self.live.forget(&session),
             }
         }
         let SealOptions { fold, recheck, .. } = self.options.clone();
+        self.go_on(&mut gathered, now).await?;
         let folded = fold_all(gathered, Work { workspace: self.workspace.clone(), fold, recheck }).await?;
         self.store(folded, now).await.map(Some)
     }
@@ -234,6 +287,7 @@ impl WorkspaceSealer {
         for (session, facts) in &outcome.exposed {
             self.marks.put(&Mark { session_id: session.clone(), fact_ids: facts.clone() }).await?;
         }
+        self.again.marked |= !outcome.exposed.is_empty();
         let names: HashSet<String> = outcome.sealed.iter().map(|(session, _)| session.clone()).collect();
         let names = Arc::new(names);
         if !names.is_empty() {

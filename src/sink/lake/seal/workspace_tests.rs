@@ -165,6 +165,7 @@ async fn a_crash_between_events_and_sessions_is_repaired() {
         facts: facts.facts,
         left_out: None,
         idle: false,
+        stored: None,
     });
     let work = Work { workspace: lake.workspace.clone(), fold: tiny_fold, recheck: None };
     let outcome = fold_all(gathered.collect(), work).await.unwrap();

@@ -150,7 +150,7 @@ async fn a_session_that_spans_two_openings_of_the_journal_is_one_row() {
         let id = journal.id().to_owned();
         let appender = Appender::new(
             lake.lake.clone(),
-            lake.key.clone(),
+            Tombstones::new(lake.key.clone()),
             id,
             reader,
             AppendOptions::default(),

@@ -1,0 +1,180 @@
+//! Sessions, out of everything that a workspace has in the lake.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::{Gone, Judge, Purged, Rewritten, Selection, Verdict, may_hold, purge, rewrite, tags};
+use crate::model::{Event, Fact, Session, Workspace};
+use crate::sink::lake::holds::Holds;
+use crate::sink::lake::lease::Fence;
+use crate::sink::lake::marks::Marks;
+use crate::sink::lake::row::Row;
+use crate::sink::lake::{Lake, LakeError, TableKind};
+
+/// What is kept of an erased session's fact, under another session's name: costs without what they were spent on.
+pub type Keep = KeepOf<Fact>;
+
+type KeepOf<R> = Arc<dyn Fn(&R) -> Option<R> + Send + Sync>;
+
+/// What an erasure did. Names objects and numbers alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Objects that held rows of the sessions, and objects that took their place.
+    pub objects_before: usize,
+    pub objects_after: usize,
+    pub bytes_before: u64,
+    pub bytes_after: u64,
+    pub facts: usize,
+    pub events: usize,
+    pub sessions: usize,
+    /// Sessions that kept facts were put under: they are to be sealed.
+    pub kept_in: BTreeSet<String>,
+    pub purged: Purged,
+}
+
+impl Erased {
+    /// Whether nothing of the sessions is left, but for what [`Purged::remaining`] names.
+    pub fn is_complete(&self) -> bool {
+        self.purged.waiting == 0
+    }
+
+    /// Adds what another one did.
+    pub fn and(&mut self, other: Erased) {
+        self.objects_before += other.objects_before;
+        self.objects_after += other.objects_after;
+        self.bytes_before += other.bytes_before;
+        self.bytes_after += other.bytes_after;
+        self.facts += other.facts;
+        self.events += other.events;
+        self.sessions += other.sessions;
+        self.kept_in.extend(other.kept_in);
+        self.purged.and(other.purged);
+    }
+
+    fn count(&mut self, kind: TableKind, rewritten: Rewritten) {
+        self.objects_before += rewritten.removed.len();
+        self.objects_after += rewritten.added;
+        self.bytes_before += rewritten.bytes_before;
+        self.bytes_after += rewritten.bytes_after;
+        let rows = rewritten.rows_dropped + rewritten.rows_replaced;
+        match kind {
+            TableKind::Facts => self.facts += rows,
+            TableKind::Events => self.events += rows,
+            TableKind::Sessions => self.sessions += rows,
+            // Nothing in it is of a session.
+            TableKind::Audit => {}
+        }
+        self.kept_in.extend(rewritten.moved_to);
+    }
+}
+
+/// Passes over a workspace at most: a writer that brings facts of the sessions again and again has not heard of their
+/// erasure, and the caller is to make it.
+const PASSES: usize = 8;
+
+/// Removes all rows of `sessions` from `facts`, `events` and `sessions`, then every file, log entry, checkpoint and mark
+/// that still holds or describes them, and looks again until versions that came meanwhile hold none. Whatever cuts it off,
+/// the same call finishes it. Other sessions' rows stay as they are.
+///
+/// The caller has the lease, has told all writers to take no more facts of the sessions, and seals nothing of the workspace
+/// meanwhile.
+///
+/// # Errors
+/// `Held`: a legal hold forbids it. `Fenced`: another process maintains the lake now. `Contended`: facts of the sessions keep coming. Others: the store.
+pub async fn erase_sessions(
+    lake: &Lake,
+    workspace: &Workspace,
+    fence: Fence,
+    sessions: &HashSet<String>,
+    keep: Option<Keep>,
+) -> Result<Erased, LakeError> {
+    refuse_held(lake, workspace, sessions).await?;
+    let erasing: BoxFuture<'_, _> = erase(lake, workspace, fence, sessions, keep).boxed();
+    erasing.await
+}
+
+async fn erase(
+    lake: &Lake,
+    workspace: &Workspace,
+    fence: Fence,
+    sessions: &HashSet<String>,
+    keep: Option<Keep>,
+) -> Result<Erased, LakeError> {
+    let mut erased = Erased::default();
+    for _ in 0..PASSES {
+        // Facts first: events are made of them.
+        let facts: Judge<Fact> = judge(sessions, keep.clone());
+        erase_from::<Fact>(lake, workspace, fence, sessions, &facts, &mut erased).await?;
+        erase_from::<Event>(lake, workspace, fence, sessions, &judge(sessions, None), &mut erased).await?;
+        erase_from::<Session>(lake, workspace, fence, sessions, &judge(sessions, None), &mut erased).await?;
+        if !any_left(lake, workspace, sessions).await? {
+            if let Some(key) = lake.stored_key().await? {
+                erased.purged.and(Marks::new(lake, &key, workspace).remove(sessions).await?);
+            }
+            return Ok(erased);
+        }
+    }
+    Err(LakeError::Contended { table: format!("{workspace}/facts"), seconds: 0 })
+}
+
+async fn refuse_held(lake: &Lake, workspace: &Workspace, sessions: &HashSet<String>) -> Result<(), LakeError> {
+    let Some(key) = lake.stored_key().await? else { return Ok(()) };
+    let held = Holds::new(lake, &key, workspace).held(lake, workspace).await?;
+    match held.sessions.intersection(sessions).count() {
+        0 => Ok(()),
+        sessions => Err(LakeError::Held { workspace: workspace.to_string(), sessions }),
+    }
+}
+
+fn judge<R: Row + 'static>(sessions: &HashSet<String>, keep: Option<KeepOf<R>>) -> Judge<R> {
+    let sessions = sessions.clone();
+    Arc::new(move |row: &R| match row.session() {
+        Some(session) if sessions.contains(session) => match keep.as_ref().and_then(|keep| keep(row)) {
+            // What is kept under the same name is not erased.
+            Some(kept) if kept.session() != row.session() => Verdict::Replace(Box::new(kept)),
+            _ => Verdict::Drop,
+        },
+        _ => Verdict::Keep,
+    })
+}
+
+async fn erase_from<R: Row + 'static>(
+    lake: &Lake,
+    workspace: &Workspace,
+    fence: Fence,
+    sessions: &HashSet<String>,
+    judge: &Judge<R>,
+    erased: &mut Erased,
+) -> Result<(), LakeError> {
+    let Some(mut table) = lake.existing(workspace, R::KIND).await? else { return Ok(()) };
+    let selection = Selection { sessions: Some(sessions), ..Selection::ALL };
+    loop {
+        let rewritten = rewrite(&mut table, fence, &selection, judge).await?;
+        let nothing = rewritten.is_nothing();
+        erased.count(R::KIND, rewritten);
+        if nothing {
+            break;
+        }
+    }
+    let purged = purge(&mut table, Gone { sessions: Some(sessions), ..Gone::default() }).await?;
+    // Waiting files are those of the last look.
+    erased.purged.waiting = if R::KIND == TableKind::Facts { 0 } else { erased.purged.waiting };
+    erased.purged.and(purged);
+    Ok(())
+}
+
+/// Whether a table got files of the sessions while others were worked on.
+async fn any_left(lake: &Lake, workspace: &Workspace, sessions: &HashSet<String>) -> Result<bool, LakeError> {
+    for kind in [TableKind::Facts, TableKind::Events, TableKind::Sessions] {
+        let Some(table) = lake.existing(workspace, kind).await? else { continue };
+        let tags = tags(&table, sessions);
+        // Of files without tags every one was read.
+        if table.state.files.values().any(|file| file.sessions.is_some() && may_hold(file, &tags)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
