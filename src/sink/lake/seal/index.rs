@@ -49,8 +49,9 @@ impl FileIndex {
         self.advance_past(table, &HashSet::new()).await
     }
 
-    /// As `advance`, where the rows of `unread` files were not looked at yet: what takes the place of one of them, or of
-    /// one that was never met here, has new rows as well.
+    /// As `advance`, where the rows of `unread` files were not looked at yet: what takes the place of one of them has new
+    /// rows as well. So may a file that changed rows of one that was never met here: it may hold what is kept of a session
+    /// that was erased while nobody looked.
     pub async fn advance_past(&mut self, table: &Table, unread: &HashSet<String>) -> Result<Vec<Added>, LakeError> {
         if table.version() == self.version {
             return Ok(Vec::new());
@@ -60,7 +61,8 @@ impl FileIndex {
         };
         let (mut new, mut unread) = (Vec::<Added>::new(), unread.clone());
         for commit in commits {
-            let unseen = |path: &String| unread.contains(path) || !self.by_path.contains_key(path);
+            let unmet = |path: &String| commit.data_change && !self.by_path.contains_key(path);
+            let unseen = |path: &String| unread.contains(path) || unmet(path);
             let append = match commit.removed.is_empty() {
                 true => commit.data_change,
                 false => commit.removed.iter().any(unseen),
