@@ -181,6 +181,12 @@ impl Core {
         Ok(erased)
     }
 
+    /// See [`super::Journal::erase_quarantined`].
+    pub(super) fn erase_quarantined(&self, texts: &[&str]) -> Result<u64, EraseError> {
+        let _one_at_a_time = locked(&self.erasing);
+        self.drop_holding(texts).map_err(EraseError::at(&self.dir))
+    }
+
     /// Nobody reads frames meanwhile, nor believes blocks that were read before.
     fn overwriting<T>(&self, overwrite: impl FnOnce() -> T) -> T {
         let _nobody_reads = self.frames.write().unwrap_or_else(std::sync::PoisonError::into_inner);

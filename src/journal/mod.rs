@@ -193,6 +193,15 @@ impl Journal {
         self.handle.core.erase(positions)
     }
 
+    /// Erases what is in quarantine and holds one of these texts, byte for byte: copies of damaged segments, and records
+    /// that were set aside, whether the journal still has them or not. Each goes as a whole. Returns how many files went.
+    ///
+    /// # Errors
+    /// With the disk's error: call it again.
+    pub fn erase_quarantined(&self, texts: &[&str]) -> Result<u64, EraseError> {
+        self.handle.core.erase_quarantined(texts)
+    }
+
     /// Removes the cursor of a reader that will not come back, and with it what only this reader still needed.
     pub fn forget(&self, name: &str) -> Result<(), OpenError> {
         self.handle.core.forget(name)

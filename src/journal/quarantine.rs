@@ -5,6 +5,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use memchr::memmem;
+
 use super::core::Core;
 use super::disk::{self, Disk};
 use super::segment::{self, DATA_START, SegmentHeader};
@@ -132,6 +134,32 @@ impl Core {
             }
         }
         if dropped { disk.sync_dir(&folder) } else { Ok(()) }
+    }
+}
+
+impl Core {
+    /// Erases files that hold one of these texts, as a whole: what is damaged, or could not be processed, cannot be told
+    /// apart. Says how many.
+    pub(super) fn drop_holding(&self, texts: &[&str]) -> io::Result<u64> {
+        let (disk, folder) = (&*self.disk, folder(&self.dir));
+        let finders: Vec<_> = texts.iter().filter(|text| !text.is_empty()).map(memmem::Finder::new).collect();
+        let mut dropped = 0;
+        for name in names(disk, &self.dir) {
+            let path = folder.join(&name);
+            let file = disk.open(&path)?;
+            let length = file.len()?;
+            let (bytes, _) = disk::read_lossy(&*file, length);
+            if finders.iter().any(|finder| finder.find(&bytes).is_some()) {
+                disk::overwrite(&*file, 0, length)?;
+                file.sync_data()?;
+                disk.remove(&path)?;
+                dropped += 1;
+            }
+        }
+        if dropped > 0 {
+            disk.sync_dir(&folder)?;
+        }
+        Ok(dropped)
     }
 }
 

@@ -5,7 +5,7 @@
 pub struct AuditEntry {
     /// Names the request: what a command printed, and a tombstone says.
     pub request_id: String,
-    /// `erase` or `private`; others may come.
+    /// `erase`, `private` or `reredact`; others may come.
     pub action: String,
     /// When it was done, UTC microseconds.
     pub time: i64,
@@ -13,7 +13,7 @@ pub struct AuditEntry {
     pub requested_at: i64,
     /// The token's name or the user of the operating system; `None`: nobody that we know.
     pub who: Option<String>,
-    /// What chose the sessions: `hook`, `otlp`, `rule`, or options of the command.
+    /// What chose the sessions, or the rows: `hook`, `otlp`, `rule`, or options of the command.
     pub how: String,
     /// As the command was told.
     pub reason: Option<String>,
@@ -23,7 +23,7 @@ pub struct AuditEntry {
     /// [`AuditEntry::MOST_NAMES`].
     pub names: Vec<String>,
     pub session_count: i64,
-    /// Rows that were removed.
+    /// Rows that were removed, or in which something was hidden.
     pub fact_rows: i64,
     pub event_rows: i64,
     pub session_rows: i64,

@@ -6,7 +6,7 @@ use tokio::task::spawn_blocking;
 use super::{Site, random};
 use crate::clock::Clock;
 use crate::journal::{Journal, JournalOptions};
-use crate::sink::lake::forget::{Ack, Forgetter, Forgotten, Request, sweep};
+use crate::sink::lake::forget::{Ack, Forgetter, Forgotten, Request, SweepError, Swept, sweep, sweep_quarantine};
 use crate::sink::lake::{Lake, Lease, Leases};
 
 /// Our own way to do the work.
@@ -50,14 +50,18 @@ async fn clear(site: &Site, request: &Request, forgetter: &Forgetter) -> Result<
         return Ok(());
     }
     let (epoch, tombstones) = (u64::from_le_bytes(random()?), forgetter.tombstones().clone());
+    let sessions = request.sessions.clone();
     let cleared = spawn_blocking(move || {
         let Ok(journal) = Journal::open(&dir, JournalOptions::default(), epoch) else { return Ok(None) };
         let stats = journal.stats();
         let backlog = stats.readers.iter().map(|reader| reader.backlog_records).max().unwrap_or(0);
         let swept = sweep(&journal, &tombstones, stats.durable_seq.saturating_sub(backlog), true);
+        let quarantined = sweep_quarantine(&journal, &sessions);
         let id = journal.id().to_owned();
         journal.close();
-        swept.map(|swept| Some((id, swept)))
+        let swept = swept?;
+        let swept = Swept { erased: swept.erased + quarantined?, ..swept };
+        Ok::<_, SweepError>(Some((id, swept)))
     });
     let Some((journal, swept)) = cleared.await?.context("cannot overwrite the journal's records")? else {
         return Ok(());

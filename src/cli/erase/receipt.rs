@@ -10,7 +10,8 @@ use super::super::render::numbers::rfc3339;
 use super::super::{json, terminal};
 use super::{Site, plural};
 use crate::model::AuditEntry;
-use crate::sink::lake::forget::{Progress, Request, receipts};
+use crate::sink::lake::audit::receipts;
+use crate::sink::lake::forget::{Progress, Request};
 
 /// How far a request has come, or its receipt.
 #[derive(Debug, Args)]

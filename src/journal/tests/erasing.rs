@@ -76,3 +76,29 @@ async fn copies_in_quarantine_are_erased_too() {
     assert_eq!((count("secret text"), count("poison text")), (0, 0));
     assert_eq!(disk.names(&Path::new(DIR).join("quarantine")).unwrap(), [segment::file_name(1)]);
 }
+
+#[tokio::test]
+async fn what_is_in_quarantine_goes_by_what_it_holds_when_the_journal_has_nothing_of_it_any_more() {
+    let disk = ModelDisk::new(1);
+    let journal = open_model(&disk, 1);
+    let records = ["damaged", "session-1 says", "session-2 says"].map(|text| format!("{text:-<1500}"));
+    let written = append_all(&journal, &records.each_ref().map(String::as_str)).await;
+    disk.edit(&segment_path(1), |file| file[DATA_START as usize + 20] ^= 1);
+    let mut reader = journal.reader("lake").unwrap();
+    read_all(&mut reader);
+    reader.set_aside(written[2], records[2].as_bytes(), "payload does not decode");
+    reader.commit(written[2]).unwrap();
+    let quarantined = || disk.names(&Path::new(DIR).join("quarantine")).unwrap_or_default();
+    let before = quarantined();
+    assert!(before.len() > 2, "{before:?}");
+    assert_eq!(journal.erase_quarantined(&["session-3"]).unwrap(), 0);
+    assert_eq!(quarantined(), before);
+    assert!(journal.erase_quarantined(&["session-1"]).unwrap() > 0);
+    let held = |text: &str| {
+        let files = disk.files().into_iter().filter(|(path, _)| path.to_string_lossy().contains("quarantine"));
+        files.into_iter().any(|(_, bytes)| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
+    };
+    assert!(!held("session-1 says"));
+    assert!(journal.erase_quarantined(&["session-2"]).unwrap() > 0);
+    assert!(!held("session-2 says"));
+}

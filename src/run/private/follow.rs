@@ -11,7 +11,7 @@ use super::spool::Spool;
 use crate::clock::Clock;
 use crate::journal::Journal;
 use crate::receiver::Passage;
-use crate::sink::lake::forget::{Ack, Forgetter, Request, Requests, sweep};
+use crate::sink::lake::forget::{Ack, Forgetter, Request, Requests, sweep, sweep_quarantine};
 use crate::sink::lake::tombstones::{Follower, POLL, TombstoneStore, Tombstones};
 use crate::sink::lake::{Lake, LakeError};
 
@@ -196,6 +196,14 @@ impl Follow {
         // One that was not known here: its sessions' records are looked for first.
         if request.bury(&self.tombstones) > 0 || self.requests.acknowledged(&request.id, self.journal.id()).await? {
             return Ok(());
+        }
+        let (journal, sessions) = (self.journal.clone(), request.sessions.clone());
+        match spawn_blocking(move || sweep_quarantine(&journal, &sessions)).await {
+            Ok(Ok(files)) => self.erased += files,
+            failed => {
+                tracing::error!(?failed, "quarantine not cleared of private sessions, trying again");
+                return Ok(());
+            }
         }
         let ack = Ack { records: self.erased, at: self.clock.now() };
         self.requests.acknowledge(&request.id, self.journal.id(), &ack).await

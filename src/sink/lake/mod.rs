@@ -15,10 +15,12 @@
 //! orders   what is to be redacted anew
 //! holds    what is never deleted
 //! marks    facts that are to be redacted anew
+//! audit    receipts of all that
 //! tombstones  sessions that nothing is kept of         forget   taking them out of everything
 //! ```
 
 pub mod append;
+pub mod audit;
 mod backoff;
 mod blocks;
 mod commit;
@@ -69,7 +71,7 @@ pub use lease::{Fence, Lease, Leases};
 pub use maintain::Done;
 pub use marks::{Mark, Marks};
 pub use orders::{Reredacted, Reredaction, Reredactions};
-pub use rewrite::{Anew, Erased, Gone, Keep, Purged, Retention, Retentions, Rewritten};
+pub use rewrite::{Anew, Erased, Erasure, Gone, Keep, Purged, Retention, Retentions, Rewritten};
 pub use rewrite::{drop_files, erase_sessions, purge};
 pub use store::LakeOptions;
 pub use table::{Change, CommitChanges, Lake, NewFile, Table, TableFile, TableKind};

@@ -265,20 +265,20 @@ const SESSION: &[Column] = &[
 /// `audit`.
 const AUDIT: &[Column] = &[
     column("request_id", Text, "the request", "", "names the request; 32 hex digits").required().stored(Logged),
-    column("action", Text, "the request", "", "erase or private").required().stored(Logged),
+    column("action", Text, "the request", "", "erase, private or reredact").required().stored(Logged),
     column("date", Day, "time", "", "partition: UTC day").required().stored(Partition),
     column("time", Time, "our clock", "", "when it was done").required().stored(Logged),
     column("requested_at", Time, "our clock", "", "when it was asked for").required(),
     column("who", Text, "the token, or the operating system", "", "who asked for it; NULL: nobody that is known"),
-    column("how", Text, "the request", "", "what chose the sessions: hook, otlp, rule, or options of the command")
+    column("how", Text, "the request", "", "what chose the sessions, or rows: hook, otlp, rule, or options of the command")
         .required(),
     column("reason", Text, "the command", "", "why, as the command was told").content(),
     column("outcome", Text, "maintenance", "", "done, or incomplete: see remaining and silent_writers").required(),
     column("names", Texts, "the request", "", "keyed hashes of the sessions' ids, at most 10,000").required(),
     column("session_count", Int, "the request", "", "how many sessions").required(),
-    column("fact_rows", Int, "maintenance", "", "rows removed from facts").required(),
-    column("event_rows", Int, "maintenance", "", "rows removed from events").required(),
-    column("session_rows", Int, "maintenance", "", "rows removed from sessions").required(),
+    column("fact_rows", Int, "maintenance", "", "rows removed from facts, or redacted in it").required(),
+    column("event_rows", Int, "maintenance", "", "rows removed from events, or redacted in it").required(),
+    column("session_rows", Int, "maintenance", "", "rows removed from sessions, or redacted in it").required(),
     column("journal_records", Int, "the journals", "", "records overwritten in journals").required(),
     column("objects_before", Int, "maintenance", "", "data files that held the rows").required(),
     column("objects_after", Int, "maintenance", "", "data files that took their place").required(),

@@ -56,6 +56,15 @@ pub fn sweep(journal: &Journal, tombstones: &Tombstones, in_lake: u64, hurry: bo
     Ok(swept)
 }
 
+/// Erases what the journal has set aside as damaged, or as not to be processed, and that names one of these sessions; says
+/// how many files that were. Blocks for files.
+///
+/// # Errors
+/// The journal cannot be read or written: do it again.
+pub fn sweep_quarantine(journal: &Journal, sessions: &[String]) -> Result<u64, SweepError> {
+    Ok(journal.erase_quarantined(&sessions.iter().map(String::as_str).collect::<Vec<_>>())?)
+}
+
 fn share(batch: &Batch, tombstones: &Tombstones) -> Share {
     let Ok(workspace) = Workspace::parse(&batch.envelope.workspace) else { return Share::Nothing };
     if tombstones.none_in(&workspace) {

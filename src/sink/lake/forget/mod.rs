@@ -17,6 +17,6 @@ mod journal;
 mod request;
 mod work;
 
-pub use journal::{SweepError, Swept, sweep};
+pub use journal::{SweepError, Swept, sweep, sweep_quarantine};
 pub use request::{Ack, Progress, Request, RequestKind, Requests};
-pub use work::{Forgetter, Forgotten, receipts};
+pub use work::{Forgetter, Forgotten};

@@ -10,12 +10,14 @@ use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::super::commit::APPEND_LIFETIME;
+use super::super::audit;
+use super::super::commit::APPEND_LIFETIME;
 use super::super::error::LakeError;
 use super::super::holds::Holds;
 use super::super::lease::Fence;
 use super::super::open::Lake;
-use super::super::rewrite::{Erased, Keep, erase_sessions};
-use super::super::table::{Change, TableKind};
+use super::super::rewrite::{COMMIT_MARGIN, Erased, Erasure, Keep, erase_sessions};
 use super::super::tombstones::{Tombstones, hex, name};
 use super::request::{Progress, Request, Requests};
 use crate::clock::Clock;
@@ -42,6 +44,14 @@ pub struct Forgotten {
     pub kept_in: BTreeSet<String>,
     /// Requests that are done.
     pub done: usize,
+}
+
+/// The processes that may have something of a request's sessions.
+struct Writers {
+    waiting: Vec<String>,
+    silent: Vec<String>,
+    /// None of them will commit a file that it uploaded before it heard of the request.
+    uploads_are_over: bool,
 }
 
 /// Works requests off. Cheap to clone; all clones are one.
@@ -171,11 +181,14 @@ impl Forgetter {
             self.0.state.lock().await.turns.insert(request.id.clone(), Instant::now());
             return Ok(());
         }
-        let (waiting, silent) = self.writers(request).await?;
+        let Writers { waiting, silent, uploads_are_over } = self.writers(request).await?;
         let acknowledged = waiting.is_empty();
-        let sessions: HashSet<String> = request.sessions.iter().cloned().collect();
-        let keep = request.keeps_costs.then(|| self.keep(&request.workspace));
-        let erased = erase(lake.clone(), request.workspace.clone(), fence, sessions, keep).await?;
+        let erasure = Erasure {
+            sessions: request.sessions.iter().cloned().collect(),
+            keep: request.keeps_costs.then(|| self.keep(&request.workspace)),
+            uploads_are_over,
+        };
+        let erased = erase(lake.clone(), request.workspace.clone(), fence, erasure).await?;
         outcome.changed |= erased.objects_before > 0;
         outcome.kept_in.extend(erased.kept_in.iter().cloned());
         let mut progress = requests.progress(&request.id).await?;
@@ -189,7 +202,7 @@ impl Forgetter {
         requests.set_progress(&request.id, &progress).await?;
         if acknowledged && complete {
             let entry = self.receipt(request, &progress, silent, erased.purged.remaining).await?;
-            self.write(&request.workspace, entry).await?;
+            audit::record(lake, tombstones.key(), &request.workspace, &entry).await?;
             requests.remove(&request.id).await?;
             outcome.done += 1;
             tracing::info!(workspace = %request.workspace, request = request.id, "sessions are forgotten");
@@ -211,7 +224,7 @@ impl Forgetter {
     }
 
     /// Processes that are waited for, and those that are not any more.
-    async fn writers(&self, request: &Request) -> Result<(Vec<String>, Vec<String>), LakeError> {
+    async fn writers(&self, request: &Request) -> Result<Writers, LakeError> {
         let writers = self.0.requests.writers().await?;
         let acks = self.0.requests.acks(&request.id).await?;
         // By the store's clock; where nobody writes to it, ours has to do.
@@ -221,8 +234,12 @@ impl Forgetter {
         let missing = writers.into_iter().filter(|(journal, _)| !acks.contains_key(journal));
         let (waiting, silent): (Vec<_>, Vec<_>) =
             missing.partition(|(_, heard)| !given_up && newest.is_some_and(|newest| newest - *heard < SILENT));
+        // One that was stopped and wakes finds its uploads too old to commit.
+        let lifetime = TimeDelta::microseconds(APPEND_LIFETIME.saturating_add(COMMIT_MARGIN));
+        let is_over = |heard: &DateTime<_>| newest.is_some_and(|newest| newest - *heard > lifetime);
+        let uploads_are_over = waiting.is_empty() && silent.iter().all(|(_, heard)| is_over(heard));
         let names = |list: Vec<(String, _)>| list.into_iter().map(|(journal, _)| journal).collect();
-        Ok((names(waiting), names(silent)))
+        Ok(Writers { waiting: names(waiting), silent: names(silent), uploads_are_over })
     }
 
     /// What a fact of an erased session leaves.
@@ -266,15 +283,6 @@ impl Forgetter {
             remaining,
         })
     }
-
-    /// Once for each request, whatever is repeated.
-    async fn write(&self, workspace: &Workspace, entry: AuditEntry) -> Result<(), LakeError> {
-        let Inner { lake, tombstones, .. } = &*self.0;
-        let mut table = lake.table(workspace, TableKind::Audit, tombstones.key()).await?;
-        let transaction = Some((format!("request/{}", entry.request_id), 1));
-        let add = table.write_audit(&[entry]).await?;
-        table.commit(Change { add, transaction, ..Change::default() }).await.map(|_| ())
-    }
 }
 
 /// Boxed, because the compiler cannot see through streams of borrows that it may move between threads.
@@ -282,24 +290,9 @@ fn erase(
     lake: Lake,
     workspace: Workspace,
     fence: Fence,
-    sessions: HashSet<String>,
-    keep: Option<Keep>,
+    erasure: Erasure,
 ) -> BoxFuture<'static, Result<Erased, LakeError>> {
-    async move { erase_sessions(&lake, &workspace, fence, &sessions, keep).await }.boxed()
-}
-
-/// Reads receipts.
-///
-/// # Errors
-/// The lake cannot be read.
-pub async fn receipts(lake: &Lake, workspace: &Workspace) -> Result<Vec<AuditEntry>, LakeError> {
-    let Some(table) = lake.existing(workspace, TableKind::Audit).await? else { return Ok(Vec::new()) };
-    let mut entries = Vec::new();
-    for file in table.files().await? {
-        entries.extend(table.read_audit(&file).await?);
-    }
-    entries.sort_by(|a, b| (b.time, &b.request_id).cmp(&(a.time, &a.request_id)));
-    Ok(entries)
+    async move { erase_sessions(&lake, &workspace, fence, &erasure).await }.boxed()
 }
 
 fn add(progress: &mut Progress, erased: &Erased) {

@@ -71,11 +71,20 @@ impl Erased {
     }
 }
 
+/// What is to be erased, and how.
+#[derive(Clone)]
+pub struct Erasure {
+    pub sessions: HashSet<String>,
+    pub keep: Option<Keep>,
+    /// See [`Gone::uploads_are_over`].
+    pub uploads_are_over: bool,
+}
+
 /// Passes over a workspace at most: a writer that brings facts of the sessions again and again has not heard of their
 /// erasure, and the caller is to make it.
 const PASSES: usize = 8;
 
-/// Removes all rows of `sessions` from `facts`, `events` and `sessions`, then every file, log entry, checkpoint and mark
+/// Removes all rows of the sessions from `facts`, `events` and `sessions`, then every file, log entry, checkpoint and mark
 /// that still holds or describes them, and looks again until versions that came meanwhile hold none. Whatever cuts it off,
 /// the same call finishes it. Other sessions' rows stay as they are.
 ///
@@ -88,28 +97,21 @@ pub async fn erase_sessions(
     lake: &Lake,
     workspace: &Workspace,
     fence: Fence,
-    sessions: &HashSet<String>,
-    keep: Option<Keep>,
+    erasure: &Erasure,
 ) -> Result<Erased, LakeError> {
-    refuse_held(lake, workspace, sessions).await?;
-    let erasing: BoxFuture<'_, _> = erase(lake, workspace, fence, sessions, keep).boxed();
+    refuse_held(lake, workspace, &erasure.sessions).await?;
+    let erasing: BoxFuture<'_, _> = erase(lake, workspace, fence, erasure).boxed();
     erasing.await
 }
 
-async fn erase(
-    lake: &Lake,
-    workspace: &Workspace,
-    fence: Fence,
-    sessions: &HashSet<String>,
-    keep: Option<Keep>,
-) -> Result<Erased, LakeError> {
-    let mut erased = Erased::default();
+async fn erase(lake: &Lake, workspace: &Workspace, fence: Fence, erasure: &Erasure) -> Result<Erased, LakeError> {
+    let (mut erased, sessions) = (Erased::default(), &erasure.sessions);
     for _ in 0..PASSES {
         // Facts first: events are made of them.
-        let facts: Judge<Fact> = judge(sessions, keep.clone());
-        erase_from::<Fact>(lake, workspace, fence, sessions, &facts, &mut erased).await?;
-        erase_from::<Event>(lake, workspace, fence, sessions, &judge(sessions, None), &mut erased).await?;
-        erase_from::<Session>(lake, workspace, fence, sessions, &judge(sessions, None), &mut erased).await?;
+        let facts: Judge<Fact> = judge(sessions, erasure.keep.clone());
+        erase_from::<Fact>(lake, workspace, fence, erasure, &facts, &mut erased).await?;
+        erase_from::<Event>(lake, workspace, fence, erasure, &judge(sessions, None), &mut erased).await?;
+        erase_from::<Session>(lake, workspace, fence, erasure, &judge(sessions, None), &mut erased).await?;
         if !any_left(lake, workspace, sessions).await? {
             if let Some(key) = lake.stored_key().await? {
                 erased.purged.and(Marks::new(lake, &key, workspace).remove(sessions).await?);
@@ -145,10 +147,11 @@ async fn erase_from<R: Row + 'static>(
     lake: &Lake,
     workspace: &Workspace,
     fence: Fence,
-    sessions: &HashSet<String>,
+    erasure: &Erasure,
     judge: &Judge<R>,
     erased: &mut Erased,
 ) -> Result<(), LakeError> {
+    let Erasure { sessions, uploads_are_over, .. } = erasure;
     let Some(mut table) = lake.existing(workspace, R::KIND).await? else { return Ok(()) };
     let selection = Selection { sessions: Some(sessions), ..Selection::ALL };
     loop {
@@ -159,7 +162,8 @@ async fn erase_from<R: Row + 'static>(
             break;
         }
     }
-    let purged = purge(&mut table, Gone { sessions: Some(sessions), ..Gone::default() }).await?;
+    let gone = Gone { sessions: Some(sessions), uploads_are_over: *uploads_are_over, ..Gone::default() };
+    let purged = purge(&mut table, gone).await?;
     // Waiting files are those of the last look.
     erased.purged.waiting = if R::KIND == TableKind::Facts { 0 } else { erased.purged.waiting };
     erased.purged.and(purged);

@@ -23,7 +23,7 @@ const CONCURRENT: usize = 16;
 const MOST_NAMED: usize = 100;
 /// A writer may take that long from its last look at an upload's age to the commit that names it, microseconds: the store's
 /// own time for a request, and room.
-const COMMIT_MARGIN: i64 = 120_000_000;
+pub(in crate::sink::lake) const COMMIT_MARGIN: i64 = 120_000_000;
 
 /// What is to be gone. Files that the table has now are never touched.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,6 +34,9 @@ pub struct Gone<'a> {
     pub sessions: Option<&'a HashSet<String>>,
     /// Every file that the log names and the table no longer has.
     pub superseded: bool,
+    /// Nobody will commit a file of the sessions any more: every writer has said so, or has been silent for longer than an
+    /// upload may wait.
+    pub uploads_are_over: bool,
 }
 
 /// What was deleted, and what could not be.
@@ -193,6 +196,7 @@ impl Purging<'_> {
     fn may_be_committed(&self, object: &ObjectMeta) -> bool {
         let written = object.last_modified.timestamp_micros();
         self.table.place.kind == TableKind::Facts
+            && !self.gone.uploads_are_over
             && self.now.saturating_sub(written) < APPEND_LIFETIME.saturating_add(COMMIT_MARGIN)
     }
 

@@ -1,6 +1,6 @@
 //! What is too old goes, what is held or still needed stays, and costs outlive content.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,8 +127,8 @@ async fn what_is_held_is_not_erased_until_the_hold_ends() {
     assert!(holds.add(&hold).await.unwrap());
     assert!(!holds.add(&Hold { reason: "another".to_owned(), ..hold.clone() }).await.unwrap(), "it stays as it was");
     assert_eq!(holds.all().await.unwrap(), [(holds.id(&hold.subject), hold.clone())]);
-    let sessions = HashSet::from(["s".to_owned()]);
-    let erase = || erase_sessions(&lake.lake, &lake.workspace, Fence::new(1), &sessions, None);
+    let erasure = Erasure { sessions: ["s".to_owned()].into(), keep: None, uploads_are_over: false };
+    let erase = || erase_sessions(&lake.lake, &lake.workspace, Fence::new(1), &erasure);
     let error = erase().await.unwrap_err();
     assert!(matches!(error, LakeError::Held { sessions: 1, .. }), "{error}");
     assert_eq!(lake.facts().await.len(), 1);

@@ -153,8 +153,12 @@ fn in_rows(bytes: Vec<u8>) -> bool {
     reader.get_row_iter(None).unwrap().any(|row| row.unwrap().to_string().contains(GONE))
 }
 
+fn erasure(keep: Option<Keep>) -> Erasure {
+    Erasure { sessions: [GONE.to_owned()].into(), keep, uploads_are_over: false }
+}
+
 async fn erase(lake: &Lake, workspace: &crate::model::Workspace) -> std::result::Result<Erased, LakeError> {
-    erase_sessions(lake, workspace, Fence::new(1), &HashSet::from([GONE.to_owned()]), None).await
+    erase_sessions(lake, workspace, Fence::new(1), &erasure(None)).await
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -263,9 +267,9 @@ impl ObjectStore for Dies {
     }
 }
 
-/// Cut off after every write in turn, before it and behind it, the next run finishes what was begun.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_erasure_cut_off_between_any_two_steps_is_finished_by_the_next() {
+/// Cut off after every write in turn, the next run finishes what was begun. `lands`: the last write was made, and not
+/// answered.
+async fn cut_off(lands: bool) {
     let steps = [
         Step::Append(vec![0, 1, 2], 0),
         Step::Append(vec![0, 3], 1),
@@ -276,25 +280,33 @@ async fn an_erasure_cut_off_between_any_two_steps_is_finished_by_the_next() {
         Step::Append(vec![0, 2], 0),
         Step::Orphan(0),
     ];
-    for lands in [false, true] {
-        for writes in 1.. {
-            let lake = TestLake::new().await;
-            play(&lake, &steps).await;
-            let mut before = hashes(&lake).await;
-            before.remove(GONE);
-            let mut dying = lake.lake.clone();
-            let left = AtomicUsize::new(writes);
-            dying.store.root = Arc::new(Dies { inner: dying.store.root.clone(), left, lands });
-            let finished = erase(&dying, &lake.workspace).await.is_ok();
-            assert!(writes > 12 || !finished, "too few writes to be an erasure");
-            let erased = erase(&lake.lake, &lake.workspace).await.unwrap();
-            assert_eq!(traces(&lake).await, [""; 0], "cut off at write {writes} (landed: {lands}), then {erased:?}");
-            assert_eq!(hashes(&lake).await, before, "cut off at write {writes} (landed: {lands})");
-            if finished {
-                break;
-            }
+    for writes in 1.. {
+        let lake = TestLake::new().await;
+        play(&lake, &steps).await;
+        let mut before = hashes(&lake).await;
+        before.remove(GONE);
+        let mut dying = lake.lake.clone();
+        let left = AtomicUsize::new(writes);
+        dying.store.root = Arc::new(Dies { inner: dying.store.root.clone(), left, lands });
+        let finished = erase(&dying, &lake.workspace).await.is_ok();
+        assert!(writes > 12 || !finished, "too few writes to be an erasure");
+        let erased = erase(&lake.lake, &lake.workspace).await.unwrap();
+        assert_eq!(traces(&lake).await, [""; 0], "cut off at write {writes}, then {erased:?}");
+        assert_eq!(hashes(&lake).await, before, "cut off at write {writes}");
+        if finished {
+            break;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_cut_off_before_any_step_is_finished_by_the_next() {
+    cut_off(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_cut_off_behind_any_step_is_finished_by_the_next() {
+    cut_off(true).await;
 }
 
 /// Appends go on meanwhile: none of them is lost, and those of the session that were under way go too.
@@ -340,6 +352,11 @@ async fn facts_that_no_commit_names_yet_are_waited_for() {
     let erased = erase(&later, &lake.workspace).await.unwrap();
     assert!(erased.is_complete() && erased.purged.files == 1, "{erased:?}");
     assert_eq!(traces(&lake).await, [""; 0]);
+    table.write_facts(&[fact(GONE, 1, Kind::Prompt, 0)]).await.unwrap();
+    let all_said_so = Erasure { uploads_are_over: true, ..erasure(None) };
+    let erased = erase_sessions(&lake.lake, &lake.workspace, Fence::new(1), &all_said_so).await.unwrap();
+    assert!(erased.is_complete() && erased.purged.files == 1, "no writer is left that would commit it: {erased:?}");
+    assert_eq!(traces(&lake).await, [""; 0]);
 }
 
 /// What is kept of a session stands under another name, and is told, so that it is sealed.
@@ -352,8 +369,7 @@ async fn what_is_kept_of_a_session_moves_to_another() {
         kept.columns = crate::model::Columns { cost_usd: Some(5), ..Default::default() };
         Some(kept)
     });
-    let sessions = HashSet::from([GONE.to_owned()]);
-    let erased = erase_sessions(&lake.lake, &lake.workspace, Fence::new(1), &sessions, Some(keep)).await.unwrap();
+    let erased = erase_sessions(&lake.lake, &lake.workspace, Fence::new(1), &erasure(Some(keep))).await.unwrap();
     assert_eq!(erased.kept_in.iter().collect::<Vec<_>>(), ["private-2026-01-01"]);
     assert_eq!((erased.facts, traces(&lake).await.len()), (2, 0));
     let kept: Vec<_> = lake.facts().await.into_iter().filter(|f| f.columns.cost_usd == Some(5)).collect();

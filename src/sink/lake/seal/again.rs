@@ -8,8 +8,10 @@ use futures::future::BoxFuture;
 
 use super::live::Now;
 use super::workspace::WorkspaceSealer;
+use crate::sink::lake::audit;
 use crate::sink::lake::holds::Held;
-use crate::sink::lake::rewrite::{Anew, Checked, Redacted, Tables, hide_pieces, purge_superseded, redact_anew};
+use crate::sink::lake::rewrite::{Anew, Checked, Redacted, Rewritten, Tables, hide_pieces, purge_superseded, redact_anew};
+use crate::model::AuditEntry;
 use crate::sink::lake::{LakeError, Reredacted, Reredaction, Reredactions};
 
 /// How often orders are looked for, microseconds: one request each time.
@@ -111,7 +113,9 @@ impl WorkspaceSealer {
         match more {
             Ok(false) => {
                 // Should its record not be taken, the order is looked at again as a whole, and nothing is left to hide.
-                orders.finish(&order.id, &order.record(now.wall)).await?;
+                let record = order.record(now.wall);
+                audit::record(&self.lake, &self.facts.key, &self.workspace, &order.receipt(&record)).await?;
+                orders.finish(&order.id, &record).await?;
                 tracing::info!(workspace = %self.workspace, id = order.id, "stored sessions are redacted by today's rules");
                 Ok(true)
             }
@@ -134,6 +138,33 @@ impl WorkspaceSealer {
 }
 
 impl Order {
+    fn receipt(&self, record: &Reredacted) -> AuditEntry {
+        let since = chrono::DateTime::from_timestamp_micros(self.order.since).unwrap_or_default();
+        let Redacted { facts, events, sessions, .. } = &self.done;
+        let sum = |of: fn(&Rewritten) -> u64| {
+            i64::try_from([facts, events, sessions].into_iter().map(of).sum::<u64>()).unwrap_or(i64::MAX)
+        };
+        AuditEntry {
+            request_id: self.id.clone(),
+            action: "reredact".to_owned(),
+            time: record.at,
+            requested_at: self.order.at,
+            who: Some(self.order.by.clone()),
+            how: format!("since {}", since.format("%FT%TZ")),
+            reason: Some(self.order.reason.clone()).filter(|reason| !reason.is_empty()),
+            outcome: if record.remaining.is_empty() { "done" } else { "incomplete" }.to_owned(),
+            fact_rows: record.facts as i64,
+            event_rows: record.events as i64,
+            session_rows: record.sessions as i64,
+            objects_before: record.objects_before as i64,
+            objects_after: record.objects_after as i64,
+            bytes_before: sum(|done| done.bytes_before),
+            bytes_after: sum(|done| done.bytes_after),
+            remaining: record.remaining.clone(),
+            ..AuditEntry::default()
+        }
+    }
+
     fn record(&self, at: i64) -> Reredacted {
         let Redacted { facts, events, sessions, purged } = &self.done;
         Reredacted {

@@ -44,6 +44,11 @@ impl Default for Upkeep {
 }
 
 impl Upkeep {
+    #[cfg(test)]
+    pub fn is_busy(&self) -> bool {
+        self.chore.is_some()
+    }
+
     /// Ends what is under way without its result, because rows are about to be taken away: a file that is being made may
     /// hold them, and a checkpoint describe them.
     pub async fn abandon(&mut self, now: Now) {

@@ -1,10 +1,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::*;
+use crate::clock::Clock;
 use crate::enrich::fold::Folded;
 use crate::model::{Fact, Kind, Redaction};
+use crate::sink::lake::forget::{Forgetter, Request, RequestKind, Requests};
 use crate::sink::lake::seal::{Recheck, Timing};
 use crate::sink::lake::testing::{TestLake, fact, tiny_fold};
+use crate::sink::lake::tombstones::Tombstones;
 
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
@@ -371,4 +374,42 @@ async fn many_small_files_become_few_with_the_same_rows() {
     let mut sealer = open(&lake, &options(), at(30)).await;
     seal(&mut sealer, at(30)).await;
     assert_exact(&lake, false).await;
+}
+
+/// A file that is being made may hold rows of a session that is to be forgotten.
+#[tokio::test(flavor = "multi_thread")]
+async fn forgetting_ends_what_maintenance_has_under_way() {
+    let lake = TestLake::new().await;
+    for n in 0..40 {
+        lake.append(&[run("gone", n..n + 1, 10), run("stays", n..n + 1, 10)].concat()).await;
+    }
+    let tombstones = Tombstones::new(lake.key.clone());
+    let forgetter = Forgetter::alone(&lake.lake, tombstones.clone(), Clock::system());
+    let mut sealer = open(&lake, &SealOptions { forgetter: Some(forgetter), ..options() }, at(11)).await;
+    sealer.scan(at(11)).await.unwrap();
+    sealer.tidy(at(12)).await.unwrap();
+    assert!(sealer.upkeep.is_busy());
+    let request = Request {
+        id: "0123456789abcdef0123456789abcdef".to_owned(),
+        workspace: lake.workspace.clone(),
+        kind: RequestKind::Erased,
+        sessions: vec!["gone".to_owned()],
+        keeps_costs: false,
+        at: 1,
+        by: None,
+        how: "session".to_owned(),
+        reason: None,
+    };
+    Requests::new(&lake.lake).put(&request, &tombstones).await.unwrap();
+    sealer.forget(at(13)).await.unwrap();
+    assert!(!sealer.upkeep.is_busy());
+    let facts = lake.facts().await;
+    assert_eq!(facts.len(), 40);
+    assert!(facts.iter().all(|fact| fact.session_id.as_deref() == Some("stays")));
+    let day = lake.dir.path().join("lake/default/facts/received_date=1970-01-01");
+    let files = lake.table(TableKind::Facts).await.files().await.unwrap().len();
+    assert_eq!(std::fs::read_dir(day).unwrap().count(), files, "only what the table names is left");
+    assert!(Requests::new(&lake.lake).pending().await.unwrap().is_empty(), "the request is done");
+    assert!(sealer.tidied(at(60)).await.is_some(), "and the files are put together after that");
+    assert_eq!(lake.facts().await.len(), 40);
 }

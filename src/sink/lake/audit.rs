@@ -1,0 +1,31 @@
+//! The table `audit`: a receipt for each thing that was done to the other tables.
+
+use super::error::LakeError;
+use super::open::Lake;
+use super::table::{Change, TableKind};
+use crate::model::{AuditEntry, LakeKey, Workspace};
+
+/// Writes a receipt, once for each request, whatever is repeated.
+///
+/// # Errors
+/// The store does not take it, or leaves open whether it did: do it again.
+pub async fn record(lake: &Lake, key: &LakeKey, workspace: &Workspace, entry: &AuditEntry) -> Result<(), LakeError> {
+    let mut table = lake.table(workspace, TableKind::Audit, key).await?;
+    let transaction = Some((format!("request/{}", entry.request_id), 1));
+    let add = table.write_audit(std::slice::from_ref(entry)).await?;
+    table.commit(Change { add, transaction, ..Change::default() }).await.map(|_| ())
+}
+
+/// A workspace's receipts, the newest first.
+///
+/// # Errors
+/// The lake cannot be read.
+pub async fn receipts(lake: &Lake, workspace: &Workspace) -> Result<Vec<AuditEntry>, LakeError> {
+    let Some(table) = lake.existing(workspace, TableKind::Audit).await? else { return Ok(Vec::new()) };
+    let mut entries = Vec::new();
+    for file in table.files().await? {
+        entries.extend(table.read_audit(&file).await?);
+    }
+    entries.sort_by(|a, b| (b.time, &b.request_id).cmp(&(a.time, &a.request_id)));
+    Ok(entries)
+}
