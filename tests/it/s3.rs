@@ -1,6 +1,10 @@
 //! The lake on an S3-compatible store (SeaweedFS), read by DuckDB from there.
 
+use std::collections::HashSet;
 use std::fs;
+
+use sessionlake::model::{Columns, Fact, FactId, Kind, Source, Workspace};
+use sessionlake::sink::lake::{Change, Fence, LakeOptions, TableKind, erase_sessions};
 
 use crate::corpus::{self, Hooks};
 use crate::examples;
@@ -43,4 +47,53 @@ fn a_server_whose_store_is_away_keeps_what_it_acknowledged() {
     store.signal("-CONT");
     corpus::send_marker(&server, "marker");
     replay::read(&Lake::s3(url, store.access()), &session.session_ids(), "marker");
+}
+
+/// A versioned bucket keeps what is deleted and overwritten: an erasure takes it from there too.
+#[test]
+fn an_erasure_leaves_no_version_of_what_it_removed() {
+    let store = Store::start();
+    store.bucket("kept");
+    store.keep_versions("kept");
+    let options = LakeOptions { url: "s3://kept/some/prefix".to_owned(), storage: store.options() };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let erased = runtime.block_on(async {
+        let lake = sessionlake::sink::lake::Lake::open(&options).await.unwrap();
+        let key = lake.key([7; 32]).await.unwrap();
+        let mut table = lake.table(&Workspace::default(), TableKind::Facts, &key).await.unwrap();
+        for number in 0..3 {
+            let add = table.write_facts(&[fact("goes", number), fact("stays", number)]).await.unwrap();
+            table.commit(Change { add, ..Change::default() }).await.unwrap();
+        }
+        table.checkpoint().await.unwrap();
+        let sessions = HashSet::from(["goes".to_owned()]);
+        erase_sessions(&lake, &Workspace::default(), Fence::new(1), &sessions, None).await.unwrap()
+    });
+    assert_eq!((erased.facts, erased.purged.files), (3, 3), "{erased:?}");
+    assert!(erased.purged.versions >= 3 && erased.purged.remaining.is_empty(), "{erased:?}");
+    let versions = store.versions("kept");
+    let facts: Vec<_> = versions.iter().filter(|version| version.0.contains("/facts/")).collect();
+    assert!(facts.iter().all(|(_, _, latest, marker)| *latest && !marker), "{facts:#?}");
+    let data =
+        facts.iter().filter(|version| version.0.ends_with(".parquet") && !version.0.contains("_delta_log")).count();
+    assert_eq!(data, 3, "what stays is in new files, once each");
+}
+
+fn fact(session: &str, number: u8) -> Fact {
+    let mut id = [number; 16];
+    id[0] = session.len() as u8;
+    Fact {
+        fact_id: FactId(id),
+        session_id: Some(session.to_owned()),
+        source: Source::Hook,
+        kind: Kind::Prompt,
+        name: "UserPromptSubmit".to_owned(),
+        sequence: None,
+        time: 1_767_323_045_000_000,
+        end_time: None,
+        received_at: 1_767_323_045_000_000,
+        writer: "w".to_owned(),
+        policy: "p".to_owned(),
+        columns: Columns { content: Some("something".to_owned()), ..Columns::default() },
+    }
 }

@@ -98,6 +98,30 @@ impl Store {
         json!({"endpoint": format!("127.0.0.1:{}", self.port), "key": KEY, "secret": SECRET, "region": REGION})
     }
 
+    /// As the lake's own options.
+    pub fn options(&self) -> Vec<(String, String)> {
+        let endpoint = self.endpoint();
+        let options = [
+            ("access_key_id", KEY),
+            ("secret_access_key", SECRET),
+            ("region", REGION),
+            ("endpoint", &endpoint),
+            ("allow_http", "true"),
+        ];
+        options.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec()
+    }
+
+    /// Makes a bucket keep what is deleted and overwritten.
+    pub fn keep_versions(&self, bucket: &str) {
+        run_python("versions.py", &[&self.endpoint(), KEY, SECRET, REGION, bucket, "enable"], b"");
+    }
+
+    /// All versions of a bucket's objects: key, id, whether a plain read finds it, whether it marks a deletion.
+    pub fn versions(&self, bucket: &str) -> Vec<(String, String, bool, bool)> {
+        let listed = run_python("versions.py", &[&self.endpoint(), KEY, SECRET, REGION, bucket, "list"], b"");
+        serde_json::from_str(&listed).unwrap()
+    }
+
     /// Makes a bucket.
     pub fn bucket(&self, name: &str) {
         run_python("bucket.py", &[&self.endpoint(), KEY, SECRET, REGION, name], b"");
