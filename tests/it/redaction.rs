@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::corpus;
 use crate::harness::{Server, Setup, binary, root, wait_for};
 use crate::http;
-use crate::query::Lake;
+use crate::query::{Lake, run_python};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -136,6 +136,46 @@ fn a_secret_shown_in_pieces_is_in_no_event_and_its_pieces_are_hidden() {
         let marks = fs::read_dir(server.data_dir().join("lake/_sessionlake/rewrite/default"));
         marks.map_or(Some(()), |mut marks| marks.next().is_none().then_some(()))
     });
+}
+
+/// A rule that comes too late is made good: in the tables, and in every byte of the lake.
+#[test]
+fn stored_sessions_are_redacted_again_by_the_rules_of_today() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("rules.yaml");
+    fs::write(&file, "rules: []\n").unwrap();
+    let server = server_with(&file);
+    prompt(&server, "early", "badge E-1234567 and more");
+    prompt(&server, "other", "no badge");
+    corpus::send_marker(&server, "marker");
+    let lake = Lake::of(&server);
+    let sessions = ["early", "other"].map(str::to_owned);
+    let content = "SELECT content FROM events WHERE session_id = 'early'";
+    let rows = lake.when(&corpus::settled(&sessions, "marker"), &[content]);
+    assert_eq!(rows[0][0]["content"], "badge E-1234567 and more");
+
+    let first = policy(&server);
+    fs::write(&file, badge("")).unwrap();
+    wait_for("the new rule to be in force", PATIENCE, || (policy(&server) != first).then_some(()));
+    let data = server.data_dir().display().to_string();
+    let told = run(&["reredact", "--since", "1d", "--reason", "badges", "--json", "--data-dir", &data], b"");
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let done: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!((&done["facts"], &done["events"], &done["sessions"]), (&json!(1), &json!(1), &json!(1)), "{done}");
+    let rows = lake.when(
+        "SELECT true",
+        &[
+            "SELECT content FROM events WHERE session_id IN ('early', 'other') ORDER BY session_id",
+            &format!("SELECT action, outcome, reason, event_rows FROM delta_scan('{data}/lake/default/audit')"),
+        ],
+    );
+    let shown: Vec<&str> = rows[0].iter().map(|row| row["content"].as_str().unwrap()).collect();
+    assert!(shown[0].starts_with("badge [REDACTED:badge") && shown[0].ends_with("and more"), "{shown:?}");
+    assert_eq!(shown[1], "no badge");
+    let receipt = json!({"action": "reredact", "outcome": "done", "reason": "badges", "event_rows": 1});
+    assert_eq!(Value::Object(rows[1][0].clone()), receipt);
+    let directories = json!([server.lake()]).to_string();
+    assert_eq!(run_python("traces.py", &[&directories, &json!(["E-1234567"]).to_string()], b"").trim(), "[]");
 }
 
 fn run(arguments: &[&str], input: &[u8]) -> Output {

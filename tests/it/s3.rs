@@ -1,10 +1,9 @@
 //! The lake on an S3-compatible store (SeaweedFS), read by DuckDB from there.
 
-use std::collections::HashSet;
 use std::fs;
 
 use sessionlake::model::{Columns, Fact, FactId, Kind, Source, Workspace};
-use sessionlake::sink::lake::{Change, Fence, LakeOptions, TableKind, erase_sessions};
+use sessionlake::sink::lake::{Change, Erasure, Fence, LakeOptions, TableKind, erase_sessions};
 
 use crate::corpus::{self, Hooks};
 use crate::examples;
@@ -55,7 +54,7 @@ fn an_erasure_leaves_no_version_of_what_it_removed() {
     let store = Store::start();
     store.bucket("kept");
     store.keep_versions("kept");
-    let options = LakeOptions { url: "s3://kept/some/prefix".to_owned(), storage: store.options() };
+    let options = LakeOptions { url: "s3://kept/some/prefix".to_owned(), storage: store.options(), name: None };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let erased = runtime.block_on(async {
         let lake = sessionlake::sink::lake::Lake::open(&options).await.unwrap();
@@ -66,8 +65,8 @@ fn an_erasure_leaves_no_version_of_what_it_removed() {
             table.commit(Change { add, ..Change::default() }).await.unwrap();
         }
         table.checkpoint().await.unwrap();
-        let sessions = HashSet::from(["goes".to_owned()]);
-        erase_sessions(&lake, &Workspace::default(), Fence::new(1), &sessions, None).await.unwrap()
+        let erasure = Erasure { sessions: ["goes".to_owned()].into(), keep: None, uploads_are_over: false };
+        erase_sessions(&lake, &Workspace::default(), Fence::new(1), &erasure).await.unwrap()
     });
     assert_eq!((erased.facts, erased.purged.files), (3, 3), "{erased:?}");
     assert!(erased.purged.versions >= 3 && erased.purged.remaining.is_empty(), "{erased:?}");

@@ -270,8 +270,14 @@ const AUDIT: &[Column] = &[
     column("time", Time, "our clock", "", "when it was done").required().stored(Logged),
     column("requested_at", Time, "our clock", "", "when it was asked for").required(),
     column("who", Text, "the token, or the operating system", "", "who asked for it; NULL: nobody that is known"),
-    column("how", Text, "the request", "", "what chose the sessions, or rows: hook, otlp, rule, or options of the command")
-        .required(),
+    column(
+        "how",
+        Text,
+        "the request",
+        "",
+        "what chose the sessions, or rows: hook, otlp, rule, or options of the command",
+    )
+    .required(),
     column("reason", Text, "the command", "", "why, as the command was told").content(),
     column("outcome", Text, "maintenance", "", "done, or incomplete: see remaining and silent_writers").required(),
     column("names", Texts, "the request", "", "keyed hashes of the sessions' ids, at most 10,000").required(),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::error::LakeError;
 use super::super::open::Lake;
+use super::super::rewrite::purge_versions;
 use super::super::store::Store;
 use super::super::tombstones::{Buried, Tombstone, TombstoneStore, Tombstones, name};
 use crate::model::Workspace;
@@ -207,6 +208,11 @@ impl Requests {
         paths.sort_by_key(|path| path.filename() == Some("request.json"));
         for path in paths {
             self.store.delete(&path).await?;
+        }
+        // It names the sessions in the clear.
+        let purged = purge_versions(&self.store, &self.folder(id), |_| true).await;
+        for object in purged.remaining {
+            tracing::warn!(object, "names sessions that are forgotten, and the store does not delete it");
         }
         Ok(())
     }

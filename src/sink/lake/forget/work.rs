@@ -10,7 +10,6 @@ use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::super::commit::APPEND_LIFETIME;
 use super::super::audit;
 use super::super::commit::APPEND_LIFETIME;
 use super::super::error::LakeError;

@@ -8,10 +8,12 @@ use futures::future::BoxFuture;
 
 use super::live::Now;
 use super::workspace::WorkspaceSealer;
+use crate::model::AuditEntry;
 use crate::sink::lake::audit;
 use crate::sink::lake::holds::Held;
-use crate::sink::lake::rewrite::{Anew, Checked, Redacted, Rewritten, Tables, hide_pieces, purge_superseded, redact_anew};
-use crate::model::AuditEntry;
+use crate::sink::lake::rewrite::{
+    Anew, Checked, Redacted, Rewritten, Tables, hide_pieces, purge_superseded, redact_anew,
+};
 use crate::sink::lake::{LakeError, Reredacted, Reredaction, Reredactions};
 
 /// How often orders are looked for, microseconds: one request each time.
