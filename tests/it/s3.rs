@@ -48,12 +48,16 @@ fn a_server_whose_store_is_away_keeps_what_it_acknowledged() {
     replay::read(&Lake::s3(url, store.access()), &session.session_ids(), "marker");
 }
 
-/// A versioned bucket keeps what is deleted and overwritten: an erasure takes it from there too.
+/// A bucket keeps versions of what is deleted and overwritten, and parts of uploads: an erasure takes it from there too.
 #[test]
 fn an_erasure_leaves_no_version_of_what_it_removed() {
     let store = Store::start();
     store.bucket("kept");
     store.keep_versions("kept");
+    let part = "some/prefix/default/facts/received_date=2026-01-02/part-1.parquet";
+    store.begin_upload("kept", part);
+    store.begin_upload("kept", "elsewhere/a");
+    assert_eq!(store.uploads("kept").len(), 2);
     let options = LakeOptions { url: "s3://kept/some/prefix".to_owned(), storage: store.options(), name: None };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let erased = runtime.block_on(async {
@@ -68,7 +72,8 @@ fn an_erasure_leaves_no_version_of_what_it_removed() {
         let erasure = Erasure { sessions: ["goes".to_owned()].into(), keep: None, uploads_are_over: false };
         erase_sessions(&lake, &Workspace::default(), Fence::new(1), &erasure).await.unwrap()
     });
-    assert_eq!((erased.facts, erased.purged.files), (3, 3), "{erased:?}");
+    assert_eq!((erased.facts, erased.purged.files), (3, 4), "{erased:?}");
+    assert_eq!(store.uploads("kept"), ["elsewhere/a"], "what is cut off may hold anything");
     assert!(erased.purged.versions >= 3 && erased.purged.remaining.is_empty(), "{erased:?}");
     let versions = store.versions("kept");
     let facts: Vec<_> = versions.iter().filter(|version| version.0.contains("/facts/")).collect();

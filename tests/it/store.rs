@@ -122,6 +122,17 @@ impl Store {
         serde_json::from_str(&listed).unwrap()
     }
 
+    /// Begins an upload in parts that is never finished.
+    pub fn begin_upload(&self, bucket: &str, key: &str) {
+        run_python("versions.py", &[&self.endpoint(), KEY, SECRET, REGION, bucket, "begin", key], b"");
+    }
+
+    /// The keys of uploads that are not finished.
+    pub fn uploads(&self, bucket: &str) -> Vec<String> {
+        let listed = run_python("versions.py", &[&self.endpoint(), KEY, SECRET, REGION, bucket, "uploads"], b"");
+        serde_json::from_str(&listed).unwrap()
+    }
+
     /// Makes a bucket.
     pub fn bucket(&self, name: &str) {
         run_python("bucket.py", &[&self.endpoint(), KEY, SECRET, REGION, name], b"");

@@ -1,6 +1,7 @@
-"""Versions of a bucket's objects: versions.py ENDPOINT KEY SECRET REGION BUCKET enable|list
+"""What a bucket keeps beside its objects: versions.py ENDPOINT KEY SECRET REGION BUCKET enable|list|begin KEY|uploads
 
-`list` prints a JSON list of [key, version id, is latest, is a delete marker]. Signs by itself (AWS Signature Version 4).
+`list` prints a JSON list of [key, version id, is latest, is a delete marker]. `begin` begins an upload in parts, and never
+finishes it; `uploads` prints the keys of such. Signs by itself (AWS Signature Version 4).
 """
 
 import datetime
@@ -8,6 +9,7 @@ import hashlib
 import hmac
 import json
 import sys
+import urllib.parse
 import urllib.request
 import xml.etree.ElementTree as xml
 
@@ -33,7 +35,18 @@ def signed(endpoint, key, secret, region, method, path, query, body=b""):
 
 
 def main():
-    *access, bucket, action = sys.argv[1:]
+    access, (bucket, action, *rest) = sys.argv[1:5], sys.argv[5:]
+    if action == "begin":
+        path = f"/{bucket}/{urllib.parse.quote(rest[0], safe='/-._~')}"
+        begun = xml.fromstring(signed(*access, "POST", path, "uploads="))
+        upload = next(item.text for item in begun if item.tag.endswith("UploadId"))
+        signed(*access, "PUT", path, f"partNumber=1&uploadId={upload}", b"a part")
+        return
+    if action == "uploads":
+        listed = xml.fromstring(signed(*access, "GET", f"/{bucket}", "uploads="))
+        uploads = [item for item in listed if item.tag.endswith("Upload")]
+        print(json.dumps([child.text for item in uploads for child in item if child.tag.endswith("Key")]))
+        return
     if action == "enable":
         body = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
         signed(*access, "PUT", f"/{bucket}", "versioning=", body)

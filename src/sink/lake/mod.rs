@@ -11,7 +11,7 @@
 //! table    the tables, their files and their rows
 //! append   journal -> facts            seal     facts -> events, sessions      maintain  many files -> few
 //! rewrite  rows that are dropped or replaced, and what still held them
-//! versions an S3 bucket's older versions of objects
+//! bucket   an S3 bucket's older versions of objects, and uploads that were never finished
 //! orders   what is to be redacted anew
 //! holds    what is never deleted
 //! marks    facts that are to be redacted anew
@@ -23,6 +23,7 @@ pub mod append;
 pub mod audit;
 mod backoff;
 mod blocks;
+mod bucket;
 mod commit;
 mod decode;
 mod encode;
@@ -59,7 +60,6 @@ mod testing;
 mod tests;
 pub mod tombstones;
 mod upload;
-mod versions;
 mod weight;
 
 pub use blocks::{Block, Blocks};

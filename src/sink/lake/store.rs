@@ -13,9 +13,9 @@ use object_store::{
 };
 use url::Url;
 
+use super::bucket::{Address, Bucket};
 use super::error::LakeError;
 use super::local::{SyncedLocal, create_dirs};
-use super::versions::{self, Versions};
 
 /// Where the lake is.
 #[derive(Clone, Debug, Default)]
@@ -47,8 +47,8 @@ pub(super) struct Store {
     pub root: Arc<dyn ObjectStore>,
     /// The same store, when it is a local one.
     local: Option<Arc<SyncedLocal>>,
-    /// The bucket's versions of objects; `None` for a directory.
-    pub versions: Option<Arc<Versions>>,
+    /// What else the bucket can do; `None` for a directory.
+    pub bucket: Option<Arc<Bucket>>,
     /// The lake's prefix below the root.
     pub base: Path,
     /// The lake's URL, ending in `/`.
@@ -176,7 +176,7 @@ fn open_dir(given: &str, dir: PathBuf) -> Result<Store, LakeError> {
     let base = Path::from_absolute_path(&dir).map_err(|e| location(given, &e.to_string()))?;
     let url = Url::from_directory_path(&dir).map_err(|()| location(given, "not an absolute path"))?;
     let local = Arc::new(SyncedLocal::new());
-    Ok(Store { root: local.clone(), local: Some(local), versions: None, base, url })
+    Ok(Store { root: local.clone(), local: Some(local), bucket: None, base, url })
 }
 
 fn open_s3(options: &LakeOptions, mut url: Url) -> Result<Store, LakeError> {
@@ -196,10 +196,10 @@ fn open_s3(options: &LakeOptions, mut url: Url) -> Result<Store, LakeError> {
         // Stores other than AWS's are reached by path: their host name has no wildcard for buckets.
         builder = builder.with_virtual_hosted_style_request(false);
     }
-    let address = versions::Address::of(&builder, &bucket);
+    let address = Address::of(&builder, &bucket);
     let store = builder.build().map_err(|e| location(options.name(), &e.to_string()))?;
-    let versions = Versions::new(store.clone(), address).map_err(|e| location(options.name(), &e.to_string()))?;
-    Ok(Store { root: Arc::new(store), local: None, versions: Some(Arc::new(versions)), base, url })
+    let bucket = Bucket::new(store.clone(), address).map_err(|e| location(options.name(), &e.to_string()))?;
+    Ok(Store { root: Arc::new(store), local: None, bucket: Some(Arc::new(bucket)), base, url })
 }
 
 /// Whether the bucket is to be part of the host's name.

@@ -48,8 +48,19 @@ pub async fn sweep(mut table: Table, handle: &Handle) -> Result<Swept, LakeError
         swept.files += 1;
         swept.bytes += object.size;
     }
+    swept.files += abort_uploads(&table, before).await;
     let staged = table.place.store.remove_staged(&table.place.name, before).await?;
     Ok(Swept { files: swept.files + staged, ..swept })
+}
+
+/// Uploads in parts that a crash cut off.
+async fn abort_uploads(table: &Table, before: i64) -> usize {
+    let place = &table.place;
+    let Some(bucket) = &place.store.bucket else { return 0 };
+    bucket.abort_uploads(&place.root, before).await.unwrap_or_else(|error| {
+        tracing::debug!(table = place.name, %error, "unfinished uploads are not looked for");
+        0
+    })
 }
 
 /// Files that the log still describes as removed: readers of an older version may want them.

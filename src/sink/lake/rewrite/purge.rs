@@ -11,10 +11,10 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use super::{may_hold, scrub::scrub, tags};
+use crate::sink::lake::bucket::{Bucket, BucketError, Version};
 use crate::sink::lake::commit::APPEND_LIFETIME;
 use crate::sink::lake::place::READ_AHEAD;
 use crate::sink::lake::store::Store;
-use crate::sink::lake::versions::{Version, Versions, VersionsError};
 use crate::sink::lake::{LakeError, Table, TableFile, TableKind, reader};
 
 /// Files deleted at the same time.
@@ -96,6 +96,7 @@ pub async fn purge(table: &mut Table, gone: Gone<'_>) -> Result<Purged, LakeErro
     purging.scrub(&entries).await?;
     purging.checkpoints().await?;
     purging.sweep(&files).await;
+    purging.unfinished().await;
     Ok(purging.done)
 }
 
@@ -278,16 +279,30 @@ impl Purging<'_> {
     }
 }
 
+impl Purging<'_> {
+    /// Ends uploads in parts, which may hold anything: only who maintains the lake makes them, and that is the caller, who
+    /// has none under way.
+    async fn unfinished(&mut self) {
+        let place = &self.table.place;
+        let Some(bucket) = place.store.bucket.as_ref().filter(|_| self.gone.sessions.is_some()) else { return };
+        match bucket.abort_uploads(&place.root, i64::MAX).await {
+            Ok(count) => self.done.files += count,
+            Err(error) if error.is_unsupported() => {}
+            Err(error) => self.done.remains(format!("{}: unfinished uploads, if there are any ({error})", place.root)),
+        }
+    }
+}
+
 /// Deletes the versions of deleted objects below a folder that are chosen by their key, and the markers.
 pub async fn purge_versions(store: &Store, folder: &Path, chosen: impl Fn(&str) -> bool) -> Purged {
     let mut purged = Purged::default();
-    let Some(versions) = &store.versions else { return purged };
-    match versions.list(folder).await {
+    let Some(bucket) = &store.bucket else { return purged };
+    match bucket.versions(folder).await {
         Ok(listed) => {
             let live: HashSet<String> =
                 listed.iter().filter(|v| v.latest && !v.marker).map(|v| v.key.clone()).collect();
             let stale = listed.into_iter().filter(|v| chosen(&v.key) && !(v.latest && live.contains(&v.key)));
-            delete_versions(versions, stale.collect(), &mut purged).await;
+            delete_versions(bucket, stale.collect(), &mut purged).await;
         }
         Err(error) if error.is_unsupported() => {}
         Err(error) => purged.remains(format!("{folder}: older versions, if there are any ({error})")),
@@ -295,12 +310,12 @@ pub async fn purge_versions(store: &Store, folder: &Path, chosen: impl Fn(&str) 
     purged
 }
 
-async fn delete_versions(versions: &Versions, stale: Vec<Version>, purged: &mut Purged) {
+async fn delete_versions(bucket: &Bucket, stale: Vec<Version>, purged: &mut Purged) {
     let (markers, contents): (Vec<Version>, Vec<Version>) = stale.into_iter().partition(|version| version.marker);
     // Markers last: without them an older version would be found by a plain read.
     for version in contents.into_iter().chain(markers) {
-        match versions.delete(&version).await {
-            Ok(()) | Err(VersionsError::Refused { status: 404, .. }) => purged.versions += 1,
+        match bucket.delete_version(&version).await {
+            Ok(()) | Err(BucketError::Refused { status: 404, .. }) => purged.versions += 1,
             Err(error) => purged.remains(format!("{} version {} ({error})", version.key, version.id)),
         }
     }
