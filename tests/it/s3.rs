@@ -72,7 +72,7 @@ fn an_erasure_leaves_no_version_of_what_it_removed() {
         let erasure = Erasure { sessions: ["goes".to_owned()].into(), keep: None, uploads_are_over: false };
         erase_sessions(&lake, &Workspace::default(), Fence::new(1), &erasure).await.unwrap()
     });
-    assert_eq!((erased.facts, erased.purged.files), (3, 4), "{erased:?}");
+    assert_eq!((erased.rows.facts, erased.purged.files), (3, 4), "{erased:?}");
     assert_eq!(store.uploads("kept"), ["elsewhere/a"], "what is cut off may hold anything");
     assert!(erased.purged.versions >= 3 && erased.purged.remaining.is_empty(), "{erased:?}");
     let versions = store.versions("kept");

@@ -39,7 +39,10 @@ impl Own {
             self.swept = true;
         }
         let due = forgetter.due(&site.workspace).await.context("cannot read the lake")?;
-        forgetter.work(due, fence, &mut Forgotten::default()).await.context("cannot erase from the tables")
+        forgetter
+            .work(&site.workspace, due, fence, &mut Forgotten::default())
+            .await
+            .context("cannot erase from the tables")
     }
 }
 

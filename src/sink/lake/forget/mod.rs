@@ -14,6 +14,7 @@
 //! ```
 
 mod journal;
+mod pass;
 mod request;
 mod work;
 

@@ -1,10 +1,10 @@
 //! What is to be forgotten, as the lake keeps it until it is done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ use crate::model::Workspace;
 
 const ERASURES: &str = "_sessionlake/erasures";
 const WRITERS: &str = "_sessionlake/writers";
+
+/// Requests read at the same time.
+const CONCURRENT: usize = 16;
 
 /// Why sessions are forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,10 +139,26 @@ impl Requests {
     /// # Errors
     /// The store cannot be read. What is no request is passed over.
     pub async fn pending(&self) -> Result<Vec<Request>, LakeError> {
-        let mut requests = Vec::new();
-        for id in self.store.prefixes(&self.store.path(ERASURES)).await? {
-            requests.extend(self.get(&id).await?);
-        }
+        self.pending_beside(Vec::new()).await
+    }
+
+    /// The same, where some are known: a request does not change.
+    pub(super) async fn pending_beside(&self, mut known: Vec<Request>) -> Result<Vec<Request>, LakeError> {
+        let ids = self.store.prefixes(&self.store.path(ERASURES)).await?;
+        let listed: HashSet<&String> = ids.iter().collect();
+        known.retain(|request| listed.contains(&request.id));
+        let unknown: Vec<String> = {
+            let known: HashSet<&String> = known.iter().map(|request| &request.id).collect();
+            ids.iter().filter(|id| !known.contains(id)).cloned().collect()
+        };
+        let read = |id: String| {
+            let this = self.clone();
+            async move { this.get(&id).await }
+        };
+        let reads = futures::stream::iter(unknown).map(read).buffer_unordered(CONCURRENT);
+        let read: Vec<Option<Request>> = reads.try_collect().await?;
+        let mut requests = known;
+        requests.extend(read.into_iter().flatten());
         requests.sort_by(|a: &Request, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
         Ok(requests)
     }

@@ -1,6 +1,6 @@
 //! One file to new files: a batch of rows at a time, a row group of the new file in memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
@@ -20,14 +20,17 @@ pub struct Copied {
     pub dropped: usize,
     pub replaced: usize,
     pub moved_to: BTreeSet<String>,
+    /// Rows dropped or replaced, by session; empty where nobody asked.
+    pub of_sessions: HashMap<String, usize>,
 }
 
 /// Copies what `judge` leaves of a file; `None`: it leaves everything. Nothing is written before the first row that
-/// changes: most files have none.
+/// changes: most files have none. `by_session`: whether to count by session.
 pub async fn copy<R: Row + 'static>(
     table: &Table,
     file: &TableFile,
     judge: &Judge<R>,
+    by_session: bool,
 ) -> Result<Option<Copied>, LakeError> {
     let runtime = tokio::runtime::Handle::current();
     let (first, reader) = (batches(table, file).await?, FileReader::new(file, judge));
@@ -38,7 +41,7 @@ pub async fn copy<R: Row + 'static>(
     let form = Form::of(R::KIND, file.date, table.today(), file.size);
     let outputs = Outputs::new(table.place.clone(), table.clock.clone(), table.key.clone(), file.date, form);
     let (again, reader) = (batches(table, file).await?, FileReader::new(file, judge));
-    let copying = Copying { reader, outputs, moved: Vec::new(), copied: Copied::default() };
+    let copying = Copying { reader, outputs, by_session, moved: Vec::new(), copied: Copied::default() };
     let (mut copied, moved) = heavy::run(move || runtime.block_on(copying.run(again))).await??;
     copied.moved_to.extend(moved.iter().filter_map(|row| row.session().map(str::to_owned)));
     copied.new.extend(table.write(&moved).await?);
@@ -85,6 +88,7 @@ impl<R: Row> FileReader<R> {
 struct Copying<R> {
     reader: FileReader<R>,
     outputs: Outputs,
+    by_session: bool,
     /// Rows that are of another session or day now.
     moved: Vec<R>,
     copied: Copied,
@@ -116,6 +120,9 @@ impl<R: Row> Copying<R> {
         let judged = self.reader.judged(&batch)?;
         let (count, mut picks, mut replaced) = (judged.len(), Vec::with_capacity(judged.len()), Vec::new());
         for (at, (row, verdict)) in judged.into_iter().enumerate() {
+            if self.by_session && !matches!(verdict, Verdict::Keep) {
+                *self.copied.of_sessions.entry(row.session().unwrap_or_default().to_owned()).or_default() += 1;
+            }
             match verdict {
                 Verdict::Keep => picks.push((0, at)),
                 Verdict::Drop => self.copied.dropped += 1,

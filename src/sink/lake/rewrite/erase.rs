@@ -1,6 +1,6 @@
 //! Sessions, out of everything that a workspace has in the lake.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -19,6 +19,26 @@ pub type Keep = KeepOf<Fact>;
 
 type KeepOf<R> = Arc<dyn Fn(&R) -> Option<R> + Send + Sync>;
 
+/// Rows that were removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    pub facts: usize,
+    pub events: usize,
+    pub sessions: usize,
+}
+
+impl Rows {
+    fn count(&mut self, kind: TableKind, rows: usize) {
+        match kind {
+            TableKind::Facts => self.facts += rows,
+            TableKind::Events => self.events += rows,
+            TableKind::Sessions => self.sessions += rows,
+            // Nothing in it is of a session.
+            TableKind::Audit => {}
+        }
+    }
+}
+
 /// What an erasure did. Names objects and numbers alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Erased {
@@ -27,9 +47,9 @@ pub struct Erased {
     pub objects_after: usize,
     pub bytes_before: u64,
     pub bytes_after: u64,
-    pub facts: usize,
-    pub events: usize,
-    pub sessions: usize,
+    /// Rows of all sessions, and of each.
+    pub rows: Rows,
+    pub of_sessions: HashMap<String, Rows>,
     /// Sessions that kept facts were put under: they are to be sealed.
     pub kept_in: BTreeSet<String>,
     pub purged: Purged,
@@ -41,31 +61,14 @@ impl Erased {
         self.purged.waiting == 0
     }
 
-    /// Adds what another one did.
-    pub fn and(&mut self, other: Erased) {
-        self.objects_before += other.objects_before;
-        self.objects_after += other.objects_after;
-        self.bytes_before += other.bytes_before;
-        self.bytes_after += other.bytes_after;
-        self.facts += other.facts;
-        self.events += other.events;
-        self.sessions += other.sessions;
-        self.kept_in.extend(other.kept_in);
-        self.purged.and(other.purged);
-    }
-
     fn count(&mut self, kind: TableKind, rewritten: Rewritten) {
         self.objects_before += rewritten.removed.len();
         self.objects_after += rewritten.added;
         self.bytes_before += rewritten.bytes_before;
         self.bytes_after += rewritten.bytes_after;
-        let rows = rewritten.rows_dropped + rewritten.rows_replaced;
-        match kind {
-            TableKind::Facts => self.facts += rows,
-            TableKind::Events => self.events += rows,
-            TableKind::Sessions => self.sessions += rows,
-            // Nothing in it is of a session.
-            TableKind::Audit => {}
+        self.rows.count(kind, rewritten.rows_dropped + rewritten.rows_replaced);
+        for (session, rows) in rewritten.of_sessions {
+            self.of_sessions.entry(session).or_default().count(kind, rows);
         }
         self.kept_in.extend(rewritten.moved_to);
     }

@@ -27,7 +27,7 @@ mod slices;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -102,6 +102,8 @@ pub struct Rewritten {
     pub rows_replaced: usize,
     /// Sessions that replaced rows moved to.
     pub moved_to: BTreeSet<String>,
+    /// Rows dropped or replaced, by session, where certain sessions were selected.
+    pub of_sessions: HashMap<String, usize>,
 }
 
 impl Rewritten {
@@ -118,6 +120,7 @@ impl Rewritten {
         self.rows_dropped += other.rows_dropped;
         self.rows_replaced += other.rows_replaced;
         self.moved_to.extend(other.moved_to);
+        other.of_sessions.into_iter().for_each(|(session, rows)| *self.of_sessions.entry(session).or_default() += rows);
     }
 }
 
@@ -161,7 +164,7 @@ async fn pass<R: Row + 'static>(
 ) -> Result<(), LakeError> {
     let mut slice = Slice::default();
     for file in selection.of(table) {
-        if let Some(copied) = copy::copy(table, &file, judge).await? {
+        if let Some(copied) = copy::copy(table, &file, judge, selection.sessions.is_some()).await? {
             slice.add(file, copied);
         }
         if slice.change.remove.len() >= COMMIT_FILES || slice.done.bytes_before >= COMMIT_BYTES {
@@ -187,6 +190,9 @@ impl Slice {
         self.done.rows_dropped += copied.dropped;
         self.done.rows_replaced += copied.replaced;
         self.done.moved_to.extend(copied.moved_to);
+        for (session, rows) in copied.of_sessions {
+            *self.done.of_sessions.entry(session).or_default() += rows;
+        }
         self.done.removed.insert(file.path.clone());
         self.change.remove.push(file);
         self.change.add.extend(copied.new);

@@ -188,9 +188,9 @@ proptest! {
             let erased = erase(&lake.lake, &lake.workspace).await.unwrap();
             assert_eq!(traces(&lake).await, [""; 0], "after {erased:?}");
             assert_eq!(hashes(&lake).await, before);
-            assert!(erased.is_complete() && erased.facts > 0);
+            assert!(erased.is_complete() && erased.rows.facts > 0);
             let again = erase(&lake.lake, &lake.workspace).await.unwrap();
-            assert_eq!((again.facts, again.objects_before, again.purged.files), (0, 0, 0), "nothing is left to do");
+            assert_eq!((again.rows.facts, again.objects_before, again.purged.files), (0, 0, 0), "nothing is left to do");
         });
     }
 }
@@ -371,7 +371,7 @@ async fn what_is_kept_of_a_session_moves_to_another() {
     });
     let erased = erase_sessions(&lake.lake, &lake.workspace, Fence::new(1), &erasure(Some(keep))).await.unwrap();
     assert_eq!(erased.kept_in.iter().collect::<Vec<_>>(), ["private-2026-01-01"]);
-    assert_eq!((erased.facts, traces(&lake).await.len()), (2, 0));
+    assert_eq!((erased.rows.facts, traces(&lake).await.len()), (2, 0));
     let kept: Vec<_> = lake.facts().await.into_iter().filter(|f| f.columns.cost_usd == Some(5)).collect();
     assert_eq!(kept.len(), 2);
 }

@@ -171,7 +171,7 @@ impl WorkspaceSealer {
             return Ok(());
         }
         self.upkeep.abandon(now).await;
-        forgetter.work(due, self.fence, outcome).await
+        forgetter.work(&self.workspace, due, self.fence, outcome).await
     }
 
     /// Whether nothing of a session may be stored.
