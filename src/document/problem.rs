@@ -80,13 +80,30 @@ impl Problem {
 /// Keys whose values never appear in an error.
 const SECRET_KEYS: [&str; 2] = ["secret_access_key", "access_key_id"];
 
-/// The line up to the value of its first secret key.
+/// The line up to the value of its first secret key, and without the credentials of its URLs.
 fn mask_secret(line: &str) -> String {
+    let line = &mask_credentials(line);
     let secret = SECRET_KEYS.iter().filter_map(|key| line.find(key).map(|at| at + key.len())).min();
     match secret.and_then(|end| line[end..].find(':').map(|colon| end + colon + 1)) {
         Some(value) => format!("{} ***", &line[..value]),
         None => line.to_owned(),
     }
+}
+
+/// `scheme://***@host` for every `scheme://user:password@host`.
+fn mask_credentials(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find("://") {
+        let (head, tail) = rest.split_at(at + "://".len());
+        // What stands before the path may hold an `@` itself: the last one ends the credentials.
+        let authority = tail.find(|c: char| c == '/' || c.is_whitespace()).unwrap_or(tail.len());
+        let host = tail[..authority].rfind('@').unwrap_or(0);
+        out.push_str(head);
+        out.push_str(if host > 0 { "***" } else { "" });
+        rest = &tail[host..];
+    }
+    out + rest
 }
 
 /// Tabs keep their width of one column, so that the caret stays right.
@@ -143,6 +160,17 @@ mod tests {
         let shown = Problem::new("unknown key 'nope'", None).at(&source, Place { line: 1, column: 51 }).to_string();
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(shown.contains("secret_access_key: ***"), "{shown}");
+    }
+
+    #[test]
+    fn credentials_in_a_url_are_never_shown() {
+        for (line, shown) in [
+            ("url: s3://key:hunter2@bucket/p", "url: s3://***@bucket/p"),
+            ("[https://token@h, http://a:b@c@host:1/x@y]", "[https://***@h, http://***@host:1/x@y]"),
+            ("url: s3://bucket/p # by bob@corp", "url: s3://bucket/p # by bob@corp"),
+        ] {
+            assert_eq!(mask_secret(line), shown);
+        }
     }
 
     #[test]

@@ -227,7 +227,7 @@ impl Engine {
 
     /// What the rules find in `text`: in any order, and overlapping.
     pub fn scan(&self, text: &str, scope: Scope, place: &Place<'_>) -> Vec<Hit> {
-        let mut search = Search { engine: self, text, place, hits: Vec::new(), matched: Vec::new() };
+        let mut search = Search { engine: self, text, place, hits: Vec::new(), matched: Vec::new(), near: Vec::new() };
         search.keywords(scope);
         if !self.numbers.rules.is_empty() || !self.coded.rules.is_empty() {
             search.numbers();
@@ -263,6 +263,8 @@ struct Search<'e, 't> {
     hits: Vec<Hit>,
     /// By anchored rule: up to where its last match went, hit or not. A keyword inside it would only read its tail again.
     matched: Vec<(RuleIndex, usize)>,
+    /// By rule: whether what has to stand near its matches stands in the text.
+    near: Vec<(RuleIndex, bool)>,
 }
 
 impl Search<'_, '_> {
@@ -273,8 +275,10 @@ impl Search<'_, '_> {
             for target in &self.engine.targets[found.pattern().as_usize()] {
                 match target {
                     Target::Rule(i) => match self.pattern(*i) {
-                        Some(pattern) if pattern.word_start && !starts_word(self.text.as_bytes(), found.start()) => {}
-                        Some(pattern) if pattern.within_word && !within_word(self.text.as_bytes(), &found.range()) => {}
+                        Some(pattern)
+                            if pattern.word_start && !shape::starts_word(self.text.as_bytes(), found.start()) => {}
+                        Some(pattern)
+                            if pattern.within_word && !shape::within_word(self.text.as_bytes(), &found.range()) => {}
                         Some(pattern) if pattern.before == 0 => self.at(*i, found.start()),
                         Some(pattern) => {
                             let end = found.start().saturating_add(pattern.window).min(self.text.len());
@@ -339,7 +343,9 @@ impl Search<'_, '_> {
             let (start, end) = (whole.start.saturating_sub(*within), whole.end.saturating_add(*within).min(text.len()));
             regex.is_match(&text[start..whole.start]) || regex.is_match(&text[whole.end..end])
         };
-        if shape::could_be_random(&text[secret.clone()])
+        // Numbers of people repeat themselves as they like.
+        let drawn = !self.engine.rules[rule as usize].compiled.pack.starts_with("pii/");
+        if (!drawn || shape::could_be_random(&text[secret.clone()]))
             && !shape::inside_blob(text, &whole)
             && pattern.near.as_ref().is_none_or(beside)
             && self.engine.accepts(rule, text, &secret, self.place)
@@ -362,10 +368,24 @@ impl Search<'_, '_> {
         }
     }
 
+    /// Whether what has to stand near the rule's matches stands anywhere in the text.
+    fn may_be_near(&mut self, rule: RuleIndex, pattern: &Pattern) -> bool {
+        let Some((regex, _)) = &pattern.near else { return true };
+        if let Some((_, stands)) = self.near.iter().find(|(known, _)| *known == rule) {
+            return *stands;
+        }
+        let stands = regex.is_match(self.text.as_bytes());
+        self.near.push((rule, stands));
+        stands
+    }
+
     /// Returns where the search stopped.
     fn window(&mut self, rule: RuleIndex, window: Range<usize>) -> usize {
         let engine = self.engine;
         let Finder::Pattern(pattern) = &engine.rules[rule as usize].compiled.finder else { return window.end };
+        if !self.may_be_near(rule, pattern) {
+            return window.end;
+        }
         let (mut at, mut end) = (window.start, window.end);
         while at < end {
             let Some((whole, secret)) = find(pattern, &Input::new(self.text).range(at..end)) else { break };
@@ -452,19 +472,6 @@ impl Search<'_, '_> {
             .collect();
         self.hits.extend(found);
     }
-}
-
-/// Whether a word starts at `at`: after no letter, or with a capital after a small one.
-pub fn starts_word(text: &[u8], at: usize) -> bool {
-    let before = at.checked_sub(1).map(|i| text[i]);
-    let capital = text[at].is_ascii_uppercase() && text.get(at + 1).is_some_and(u8::is_ascii_lowercase);
-    before.is_none_or(|b| !b.is_ascii_alphabetic() || (capital && b.is_ascii_lowercase()))
-}
-
-/// Whether a word goes on before and after `span`.
-fn within_word(text: &[u8], span: &Range<usize>) -> bool {
-    let part = |b: &u8| b.is_ascii_alphanumeric() || b"_+-".contains(b);
-    span.start > 0 && part(&text[span.start - 1]) && text.get(span.end).is_some_and(part)
 }
 
 /// The next match and what is to be hidden of it.

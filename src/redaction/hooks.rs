@@ -34,7 +34,7 @@ pub fn redact(envelopes: &[Value], policies: &PolicySet, workspace: &Workspace, 
         // Written compactly, JSON has no line end: one envelope, one line.
         let written = envelope.to_string();
         let mut redacted = texts.document(&written);
-        if texts.start_echo() {
+        if texts.start_echo_of_redacted() {
             redacted = texts.document(redacted.as_deref().unwrap_or(&written)).or(redacted);
         }
         let tally = texts.take();

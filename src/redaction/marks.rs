@@ -3,8 +3,7 @@
 
 use std::ops::Range;
 
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use aws_lc_rs::hmac;
 
 use super::rules::{Action, MaskSpec};
 use crate::model::LakeKey;
@@ -25,7 +24,7 @@ const MOST_SHOWN: usize = 4;
 pub struct Keys {
     lake: LakeKey,
     key_id: String,
-    pseudonyms: [u8; 32],
+    pseudonyms: hmac::Key,
 }
 
 impl Keys {
@@ -33,7 +32,7 @@ impl Keys {
     pub fn new(lake: LakeKey, key_id: &str) -> Keys {
         let mut hasher = lake.hasher("redaction-pseudonym-key");
         hasher.update(key_id.as_bytes());
-        let pseudonyms = *hasher.finalize().as_bytes();
+        let pseudonyms = hmac::Key::new(hmac::HMAC_SHA256, hasher.finalize().as_bytes());
         Keys { lake, key_id: key_id.to_owned(), pseudonyms }
     }
 
@@ -62,11 +61,11 @@ impl Keys {
         if self.lake.is_none() {
             return format!("[PSEUDONYM:{label}]");
         }
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.pseudonyms).expect("HMAC takes keys of any length");
+        let mut mac = hmac::Context::with_key(&self.pseudonyms);
         mac.update(&(label.len() as u64).to_le_bytes());
         mac.update(label.as_bytes());
         mac.update(value.as_bytes());
-        format!("[PSEUDONYM:{label}:{}:{}]", self.key_id, hex(&mac.finalize().into_bytes()[..PSEUDONYM_BYTES]))
+        format!("[PSEUDONYM:{label}:{}:{}]", self.key_id, hex(&mac.sign().as_ref()[..PSEUDONYM_BYTES]))
     }
 }
 

@@ -36,6 +36,7 @@ mod pairs;
 mod policy;
 pub mod recheck;
 pub mod rules;
+mod seen;
 mod shape;
 mod stored;
 mod subject;
@@ -214,8 +215,10 @@ impl Redactor {
     pub fn redact_text(&self, text: &str) -> String {
         let mut texts = self.texts();
         let new = texts.string(text, &Place::default());
-        let echoed =
-            texts.start_echo().then(|| texts.string(new.as_deref().unwrap_or(text), &Place::default())).flatten();
+        let echoed = texts
+            .start_echo_of_redacted()
+            .then(|| texts.string(new.as_deref().unwrap_or(text), &Place::default()))
+            .flatten();
         echoed.or(new).unwrap_or_else(|| text.to_owned())
     }
 

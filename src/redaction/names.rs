@@ -185,6 +185,10 @@ const TAILS: &[&str] = &[
     "new",
 ];
 
+/// Words that say of a name's value that it is no secret.
+const UNREAL: &[&str] =
+    &["fake", "dummy", "mock", "bogus", "invalid", "wrong", "incorrect", "non", "nonmatching", "not"];
+
 /// What `name` promises about its value. Words are parted at anything but letters and digits and at a change of case.
 pub fn classify(name: &str) -> Option<Certainty> {
     let words = Words::of(name);
@@ -194,7 +198,7 @@ pub fn classify(name: &str) -> Option<Certainty> {
         let before = words.before(&mut end);
         match before {
             Some(before) if TAILS.contains(&last) => last = before,
-            before => return judge(last, before),
+            before => return judge(last, before).filter(|_| !words.unreal()),
         }
     }
 }
@@ -246,6 +250,12 @@ impl Words<'_> {
         let mut lower = [0; MAX_NAME];
         lower.iter_mut().zip(bytes).for_each(|(lower, byte)| *lower = byte.to_ascii_lowercase());
         Words { bytes, lower }
+    }
+
+    /// Whether the name says of its value that it is none: `fakePassword`, `nonMatchingToken`.
+    fn unreal(&self) -> bool {
+        let mut end = self.bytes.len();
+        std::iter::from_fn(|| self.before(&mut end).map(|word| UNREAL.contains(&word))).any(|unreal| unreal)
     }
 
     /// The last word that ends at or before `end`, in lower case and without a number at its end; `end` becomes its start.
@@ -335,6 +345,9 @@ mod tests {
             "next_page_token",
             "aws_access_key_id",
             "compass",
+            "fakePassword",
+            "INVALID_API_KEY",
+            "nonMatchingToken",
             "",
             "key",
             "---",

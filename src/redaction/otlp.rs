@@ -201,7 +201,7 @@ impl Walk<'_> {
         let found_outside = self.texts.found();
         let mut new = self.message(message, bytes, &Where::default(), 0)?;
         // A secret that was found once is hidden wherever it stands in the record.
-        if self.texts.start_echo() {
+        if self.texts.start_echo_of_redacted() {
             let echoed = self.message(message, new.as_deref().unwrap_or(bytes), &Where::default(), 0);
             self.texts.end_echo();
             new = echoed?.or(new);

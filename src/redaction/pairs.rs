@@ -196,7 +196,8 @@ impl<'t> Reader<'t> {
         // A quote that closes where it seems to open: `"password=" + x + "..."`.
         let outside = text.starts_with(['+', ')', ',', ';', '\'', '"', ' ']);
         let template = ["${", "{{", "#{", "[REDACTED", "[PSEUDONYM"].iter().any(|mark| text.contains(mark));
-        if outside || template || (phrase && !header(name)) || refers(text) {
+        let idle = cookie(name) && idle_cookie(text);
+        if outside || template || (phrase && !header(name)) || idle || refers(text) {
             return None;
         }
         values::hides(certainty, name, text).then_some(value)
@@ -239,7 +240,8 @@ impl<'t> Reader<'t> {
                 scheme.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-') && values::secretive(rest)
             });
             let code = text.contains("::") || text.starts_with('&');
-            return (!code && (text.contains('=') || values::secretive(text) || schemed)).then_some(value);
+            let idle = cookie(named) && idle_cookie(text);
+            return (!code && !idle && (text.contains('=') || values::secretive(text) || schemed)).then_some(value);
         }
         let real = match (plain, certainty) {
             _ if joint == Joint::Apart => shape::jumbled(text.as_bytes()),
@@ -311,6 +313,18 @@ fn header(name: &str) -> bool {
     let tail = name.len().saturating_sub(13);
     let tail = name.get(tail..).unwrap_or(name).to_ascii_lowercase();
     tail == "authorization" || tail.ends_with("cookie")
+}
+
+fn cookie(name: &str) -> bool {
+    name.get(name.len().saturating_sub(6)..).is_some_and(|tail| tail.eq_ignore_ascii_case("cookie"))
+}
+
+/// Cookies that open no session: words, and not long ones: `fig=newton; Path=/`. A session's is drawn.
+fn idle_cookie(text: &str) -> bool {
+    const LONGEST: usize = 16;
+    let word = |value: &str| value.len() <= LONGEST && !value.bytes().any(|b| b.is_ascii_digit());
+    let mut values = text.split(';').filter_map(|pair| pair.split_once('=')).map(|(_, value)| value).peekable();
+    values.peek().is_some() && values.all(|value| word(value.split('\\').next().unwrap_or_default().trim()))
 }
 
 /// `reader.read_u32`, `s.symbol_lists_index`: names joined by dots as code has them.

@@ -102,8 +102,13 @@ pub fn long_run(value: &[u8]) -> bool {
 /// a UUID.
 pub fn service_token(value: &[u8]) -> bool {
     // Most values are paths and names: of two digits, or a word longer than words are, one has to be there.
-    let all_digits = value.iter().filter(|b| b.is_ascii_digit()).count();
-    if all_digits < 2 && !value.split(|b| !b.is_ascii_alphabetic()).any(|run| run.len() >= 20) {
+    let (mut all_digits, mut word, mut longest_word) = (0, 0, 0);
+    for byte in value {
+        word = if byte.is_ascii_alphabetic() { word + 1 } else { 0 };
+        longest_word = word.max(longest_word);
+        all_digits += usize::from(byte.is_ascii_digit());
+    }
+    if all_digits < 2 && longest_word < 20 {
         return false;
     }
     let runs = || value.split(|b| !b.is_ascii_alphanumeric());
@@ -174,10 +179,26 @@ pub fn base64_text(value: &[u8]) -> bool {
 /// `1234567890`, `012345abcdef`, `a1b2c3d4e5f6`.
 pub fn sequence(value: &[u8]) -> bool {
     let value: Vec<u8> = value.iter().filter(|b| !b"-_. ".contains(b)).copied().collect();
-    let long = value.len() >= 16 || (value.len() >= 8 && value.iter().all(u8::is_ascii_digit));
+    let digits = value.iter().all(u8::is_ascii_digit);
+    let long = value.len() >= 16 || (value.len() >= 8 && digits);
     let follows = |a: u8, b: u8| b == a.wrapping_add(1) || a == b.wrapping_add(1);
     let steps = |apart: usize| (apart..value.len()).filter(|i| follows(value[i - apart], value[*i])).count();
-    long && ((steps(1) + 2) * 5 >= value.len() * 4 || (steps(2) + 4) * 5 >= value.len() * 4)
+    // A shorter one counts from its first to its last digit: `123456`.
+    let short = value.len() >= 6 && digits && steps(1) + 1 >= value.len();
+    short || (long && ((steps(1) + 2) * 5 >= value.len() * 4 || (steps(2) + 4) * 5 >= value.len() * 4))
+}
+
+/// Whether a word starts at `at`: after no letter, or with a capital after a small one.
+pub fn starts_word(text: &[u8], at: usize) -> bool {
+    let before = at.checked_sub(1).map(|i| text[i]);
+    let capital = text[at].is_ascii_uppercase() && text.get(at + 1).is_some_and(u8::is_ascii_lowercase);
+    before.is_none_or(|b| !b.is_ascii_alphabetic() || (capital && b.is_ascii_lowercase()))
+}
+
+/// Whether a word goes on before and after `span`.
+pub fn within_word(text: &[u8], span: &std::ops::Range<usize>) -> bool {
+    let part = |b: &u8| b.is_ascii_alphanumeric() || b"_+-".contains(b);
+    span.start > 0 && part(&text[span.start - 1]) && text.get(span.end).is_some_and(part)
 }
 
 #[cfg(test)]

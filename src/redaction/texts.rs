@@ -12,6 +12,7 @@ use super::finding::{Finding, apply, origin, settle};
 use super::marks::{Keys, UNSCANNED, UNSCANNED_RULE};
 use super::policy::Policy;
 use super::rules::Action;
+use super::seen::{self, Known, Seen};
 use super::{ids, json, names, values};
 
 /// Longer strings are not scanned, so not kept. Four times the largest message that receivers take by default.
@@ -88,6 +89,11 @@ pub struct Texts<'p> {
     found: Found,
     /// While set, what was found before is looked for too.
     echo: Option<Echo>,
+    /// The strings that come have been redacted: nothing but echoes can be in them.
+    settled: bool,
+    /// Only echoes are looked for in this pass.
+    only_echo: bool,
+    seen: Seen,
     /// A rule says that the record is to be left out.
     drop_event: bool,
     /// Bytes that the string at hand may still be scanned for, all layers together.
@@ -104,6 +110,9 @@ impl<'p> Texts<'p> {
             clean: Clean::default(),
             found: Found::default(),
             echo: None,
+            settled: false,
+            only_echo: false,
+            seen: Seen::default(),
             drop_event: false,
             budget: 0,
         }
@@ -158,8 +167,15 @@ impl<'p> Texts<'p> {
         self.echo.is_some()
     }
 
+    /// As [`Texts::start_echo`], for strings that were redacted already: nothing else is looked for.
+    pub fn start_echo_of_redacted(&mut self) -> bool {
+        self.settled = self.start_echo();
+        self.settled
+    }
+
     pub fn end_echo(&mut self) {
         self.echo = None;
+        self.settled = false;
     }
 
     /// Lets the next string be scanned for so many bytes, all layers together.
@@ -205,7 +221,7 @@ impl<'p> Texts<'p> {
         // A secret is hidden wherever else it stands; what is found there is traced through the first result.
         let mut echoes: Vec<Finding> = Vec::new();
         let first = new.as_deref().unwrap_or(text).to_owned();
-        let echoed = match self.start_echo() {
+        let echoed = match self.start_echo_of_redacted() {
             true => self.redact(&first, place, &mut |finding| echoes.push(finding.clone())),
             false => None,
         };
@@ -227,8 +243,11 @@ impl<'p> Texts<'p> {
     ) -> Option<String> {
         let mut current: Option<String> = None;
         let mut passes: Vec<Vec<Finding>> = Vec::new();
+        self.seen.clear();
         while passes.len() < MAX_PASSES {
             let input = current.as_deref().unwrap_or(text);
+            self.only_echo = self.settled && passes.is_empty();
+            self.seen.again = !passes.is_empty() && !self.settled;
             self.refill(input.len().saturating_mul(16).saturating_add(1 << 20));
             let Ok(findings) = catch_unwind(AssertUnwindSafe(|| settle(pass(self, input)))) else { break };
             for finding in &findings {
@@ -242,10 +261,14 @@ impl<'p> Texts<'p> {
             }
             match apply(input, &findings) {
                 Some(new) => current = Some(new),
-                None => return current,
+                None => {
+                    self.only_echo = false;
+                    return current;
+                }
             }
             passes.push(findings);
         }
+        self.only_echo = false;
         let whole = self.unscanned(0..text.len());
         self.count(&whole);
         tell(&whole);
@@ -269,6 +292,9 @@ impl<'p> Texts<'p> {
             return Vec::new();
         }
         let found = self.scanned(text, place, layer);
+        if !self.only_echo {
+            self.seen.note(layer, place, text, &found);
+        }
         if found.is_empty() && self.echo.is_none() && !self.engine().wants_paths() {
             self.clean.remember(layer, place.key, text);
         }
@@ -286,14 +312,45 @@ impl<'p> Texts<'p> {
         if let Some(whole) = self.whole(text, place, id) {
             return vec![whole];
         }
+        let known = self.seen.knows(layer, place, text);
+        if known == Some(Known::Clean) {
+            return Vec::new();
+        }
         if let Some(found) = self.as_json(text, place, layer) {
             return settle(found);
         }
-        let mut found = self.plain(text, if id { Scope::Forms } else { Scope::All }, place);
-        if layer < MAX_WRAPPINGS && !id {
+        let scope = if id { Scope::Forms } else { Scope::All };
+        let wrapped = layer < MAX_WRAPPINGS && !id;
+        if known == Some(Known::Redacted) {
+            return settle(self.around_marks(text, place, layer, scope, wrapped));
+        }
+        let mut found = self.plain(text, scope, place);
+        if wrapped {
             self.wrapped(text, place, layer, &mut found);
         }
         settle(found)
+    }
+
+    /// The findings near the marks of a text that the pass before wrote: away from them it has been scanned as it stands.
+    fn around_marks(
+        &mut self,
+        text: &str,
+        place: &Place<'_>,
+        layer: usize,
+        scope: Scope,
+        wrapped: bool,
+    ) -> Vec<Finding> {
+        let mut all = Vec::new();
+        for part in seen::around(text) {
+            let piece = &text[part.clone()];
+            let mut found = self.plain(piece, scope, place);
+            if wrapped {
+                self.wrapped(piece, place, layer, &mut found);
+            }
+            let moved = |f: Finding| Finding { span: part.start + f.span.start..part.start + f.span.end, ..f };
+            all.extend(found.into_iter().map(moved));
+        }
+        all
     }
 
     /// What a value's place or name says of all of it.
@@ -327,6 +384,9 @@ impl<'p> Texts<'p> {
     /// The hits of a text as it stands.
     fn plain(&mut self, text: &str, scope: Scope, place: &Place<'_>) -> Vec<Finding> {
         let mut found = self.echo.as_ref().map_or_else(Vec::new, |echo| echo.findings(text));
+        if self.only_echo {
+            return found;
+        }
         for hit in self.engine().scan(text, scope, place) {
             let finding = self.finding(hit.rule, hit.span.clone(), &text[hit.span]);
             found.push(finding);
@@ -362,7 +422,7 @@ impl<'p> Texts<'p> {
     /// what they were written for.
     pub(super) fn beside(&mut self, key: &str, value: &str, place: &Place<'_>) -> Vec<Finding> {
         const LONGEST: usize = 512;
-        if value.len() > LONGEST || value.contains(['"', '\n']) || !self.engine().has_keyword(key) {
+        if self.only_echo || value.len() > LONGEST || value.contains(['"', '\n']) || !self.engine().has_keyword(key) {
             return Vec::new();
         }
         let text = format!("{key} = \"{value}\"");

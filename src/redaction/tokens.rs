@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use aho_corasick::AhoCorasick;
 
-use super::engine::starts_word;
 use super::shape;
 
 /// The shortest and the longest token.
@@ -57,7 +56,7 @@ fn token(bytes: &[u8], run: Range<usize>) -> Option<Range<usize>> {
 
 fn is_named(bytes: &[u8], token: &Range<usize>, names: &AhoCorasick) -> bool {
     let from = token.start.saturating_sub(WITHIN);
-    names.find_overlapping_iter(&bytes[from..token.end]).any(|name| starts_word(bytes, from + name.start()))
+    names.find_overlapping_iter(&bytes[from..token.end]).any(|name| shape::starts_word(bytes, from + name.start()))
 }
 
 #[cfg(test)]

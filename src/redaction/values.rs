@@ -27,7 +27,24 @@ pub fn secretive(value: &str) -> bool {
     value.len() >= 8
         && !spaced
         && !versioned(value)
+        && !camel_words(value)
         && ((digit && letter) || value.len() >= if letter { 20 } else { 12 })
+}
+
+/// A name as code writes it: `AbstractBasicAuthHandler`. In random letters humps are shorter, and capitals follow capitals.
+fn camel_words(value: &str) -> bool {
+    const SHORTEST: usize = 3;
+    let humps = value.split_inclusive(|c: char| c.is_ascii_lowercase()).filter(|hump| hump.len() > 1);
+    let capitals = value.bytes().filter(u8::is_ascii_uppercase).count();
+    value.bytes().all(|b| b.is_ascii_alphabetic())
+        && humps.count() >= 2
+        && capitals <= value.len() / 4
+        && words_of(value).all(|word| word.len() >= SHORTEST)
+}
+
+/// The words of a name in which each begins with a capital.
+fn words_of(value: &str) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().chunk_by(|before, next| !(before.is_ascii_lowercase() && next.is_ascii_uppercase()))
 }
 
 /// `jjwt-jackson-0.11.2`: a package and its version.
@@ -100,6 +117,7 @@ pub fn placeholder(value: &str) -> bool {
         || typed_number(value)
         || numbered(value)
         || pattern(value)
+        || format_string(value)
         || value.ends_with("...")
         || lower.contains("@example.")
         || monotonous(value)
@@ -126,6 +144,28 @@ fn typed_number(value: &str) -> bool {
 /// An object identifier or a version: `1.3.6.1.5.5.7.3.1`.
 fn numbered(value: &str) -> bool {
     value.split('.').count() >= 3 && value.split('.').all(|part| part.len() < 10 && part.parse::<u32>().is_ok())
+}
+
+/// Nothing but what a format puts values into: `%s:%s`, `{0}:{1}`, `{user}@{host}`.
+fn format_string(value: &str) -> bool {
+    let mut rest = value;
+    let mut holes = 0;
+    while let Some(c) = rest.chars().next() {
+        rest = match c {
+            '%' if rest[1..].starts_with(['s', 'd', 'r', 'v', 'q', 'x']) => &rest[2..],
+            '{' => match rest.split_once('}') {
+                Some((name, after)) if name[1..].bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') => after,
+                _ => return false,
+            },
+            c if c.is_alphanumeric() => return false,
+            c => {
+                rest = &rest[c.len_utf8()..];
+                continue;
+            }
+        };
+        holes += 1;
+    }
+    holes > 0
 }
 
 /// A regular expression.

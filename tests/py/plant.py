@@ -1,17 +1,16 @@
-"""Plants a secret in every place of a request where a string can be, and looks for them afterwards.
+"""Plants a secret in every place of a request where a string can be; search.py looks for them afterwards.
 
-plant.py make DIR: writes request bodies, DIR/requests.json [{file, path, content_type, grpc}] and DIR/secrets.json.
-plant.py check DIR PATH...: prints a JSON list of the places whose secret is in some file under the paths, as it is or
-in base64, also inside the pages of Parquet files.
+plant.py DIR: writes request bodies, DIR/requests.json [{file, path, content_type, grpc, refused}], DIR/secrets.json
+[{place, core, planted}] (`core` is the secret's random part), and DIR/configs/*.yaml, configurations that are refused.
 
-The OTLP messages are filled by walking their descriptors, so that no field can be forgotten.
+The OTLP messages are filled by walking their descriptors, so that no field can be forgotten. The secrets come in turn
+as they are and encoded.
 """
 
 import base64
 import json
 import pathlib
 import random
-import re
 import string
 import sys
 
@@ -22,8 +21,31 @@ from otlp_files import HEX_IDS, REQUESTS
 
 ALNUM = string.ascii_letters + string.digits
 IDS = {"trace_id": 16, "span_id": 8, "parent_span_id": 8}
-RUN = re.compile(r"[A-Za-z0-9+/]{12,}")
 DICTIONARY = ("key_strindex", "string_value_strindex")
+
+
+def plain(text):
+    return text
+
+
+def json_in_json(text):
+    return json.dumps({"outer": json.dumps({"inner": [text]})})
+
+
+def in_base64(text):
+    return f"before {base64.b64encode(text.encode()).decode()} after"
+
+
+def in_hex(text):
+    return f"before {text.encode().hex()} after"
+
+
+def in_percent(text):
+    return "https://h.example/?q=" + "".join(f"%{byte:02X}" for byte in text.encode())
+
+
+def in_escapes(text):
+    return '{"text": "%s"}' % "".join(f"\\u{ord(c):04x}" for c in text)
 
 
 class Planter:
@@ -32,6 +54,7 @@ class Planter:
         self.secrets = []
         self.kinds = [self.aws, self.github, self.jwt, self.bearer, self.anthropic, self.private_key, self.password]
         self.turn = seed
+        self.encodings = [plain, json_in_json, in_base64, in_hex, in_percent, in_escapes]
 
     def letters(self, count, alphabet=ALNUM):
         return "".join(self.random.choice(alphabet) for _ in range(count))
@@ -65,13 +88,22 @@ class Planter:
         core = self.letters(20)
         return f"password={core}", core
 
+    def token(self, place):
+        """A secret alone, as it is."""
+        secret, core = self.github()
+        self.secrets.append({"place": place, "core": core, "planted": secret})
+        return secret
+
     def plant(self, place):
         """A text with a secret of the next kind."""
         kind = self.kinds[self.turn % len(self.kinds)]
+        # One time in two as it is: most secrets are.
+        encode = self.encodings[self.turn // 2 % len(self.encodings)] if self.turn % 2 else plain
         self.turn += 1
         secret, core = kind()
-        self.secrets.append({"place": f"{place} ({kind.__name__})", "core": core})
-        return f"before {secret} after"
+        planted = encode(f"before {secret} after")
+        self.secrets.append({"place": f"{place} ({kind.__name__}, {encode.__name__})", "core": core, "planted": planted})
+        return planted
 
     def fill(self, message, place, depth=0):
         """Fills every field of a protobuf message; a repeated one gets an element for each member of its oneof."""
@@ -233,10 +265,40 @@ def envelopes(planter, place):
 def broken(planter):
     """Requests that are refused: what is wrong with them must not be quoted."""
     yield "/v1/logs", "application/json", ('{"resourceLogs":[{"' + planter.plant("broken JSON") + '":').encode()
+    wrong = {"resourceLogs": [{"scopeLogs": [{"logRecords": [planter.plant("a string where an object belongs")]}]}]}
+    yield "/v1/logs", "application/json", json.dumps(wrong).encode()
     yield "/v1/logs", "application/x-protobuf", b"\x0a\xff" + planter.plant("broken protobuf").encode()
     yield "/v1/hooks", "application/json", ('{"session_id": ' + planter.plant("broken hook")).encode()
+    yield "/v1/hooks", "application/json", json.dumps([planter.plant("a hook that is a list")]).encode()
     yield "/v1/hooks", "application/x-ndjson", ("not json " + planter.plant("broken line") + "\n").encode()
+    bad_field = {"id": planter.plant("id of a refused line"), "kind": 5, "data": planter.plant("data of a refused line")}
+    yield "/v1/hooks", "application/x-ndjson", json.dumps(bad_field).encode()
     yield "/v1/logs", "text/" + planter.letters(8), planter.plant("wrong content type").encode()
+    yield "/v1/" + planter.token("a path"), "application/json", planter.plant("unknown path").encode()
+
+
+def configs(planter):
+    """Configurations that are refused; a secret is written out, and another comes from the environment."""
+    storage = "exporters: {lake: {url: s3://b/p, storage: {secret_access_key: '%s', nope: 1}}}\n"
+    yield storage % planter.token("a secret key beside an unknown key")
+    yield "exporters:\n  lake:\n    url: s3://key:%s@bucket/p\n" % planter.token("credentials in a lake's URL")
+    for key in ("processors: {sessions: {idle_timeout: ", "exporters: {lake: {storage: {endpoint: "):
+        yield key + "'${env:PLANTED}'" + "}" * key.count("{") + "\n"
+
+
+def filler(planter):
+    """So many records that their file gets bloom filters, with secrets where only ids are expected."""
+    request, records = REQUESTS["/v1/logs"](), []
+    scope = request.resource_logs.add().scope_logs.add()
+    scope.scope.name = "com.anthropic.claude_code.events"
+    for n in range(21_000):
+        record = scope.log_records.add(time_unix_nano=1_795_346_337_000_000_000 + n, event_name="claude_code.tool_result")
+        item = record.attributes.add(key="session.id")
+        item.value.string_value = "filler-session"
+        for key in ("user.email", "tool_use_id") if n % 300 == 0 else ():
+            item = record.attributes.add(key=key)
+            item.value.string_value = planter.plant(f"filler {key}")
+    return request.SerializeToString()
 
 
 def make(folder):
@@ -268,51 +330,17 @@ def make(folder):
             write("/v1/hooks", "application/json", json.dumps(body).encode())
         lines = "".join(json.dumps(e) + "\n" for e in envelopes(planter, f"line{n}"))
         write("/v1/hooks", "application/x-ndjson", lines.encode())
+    write("/v1/logs", "application/x-protobuf", filler(planter))
     for path, content_type, body in broken(planter):
         write(path, content_type, body, refused=True)
+        write("/v1/logs", "application/x-protobuf", b"\xff" + body, grpc=True, refused=True)
+    (folder / "configs").mkdir()
+    for n, text in enumerate(configs(planter)):
+        (folder / f"configs/{n}.yaml").write_text(text)
+    (folder / "configs/environment").write_text(planter.token("the environment"))
     (folder / "requests.json").write_text(json.dumps(requests))
     (folder / "secrets.json").write_text(json.dumps(planter.secrets))
 
 
-def base64_forms(core):
-    """What is left of a text's base64 at each of the three alignments, without the characters its neighbours share."""
-    for shift in range(3):
-        encoded = base64.b64encode(b"\0" * shift + core.encode()).decode()
-        yield encoded[4 if shift else 0 : len(encoded) - 4]
-
-
-def texts(path):
-    raw = path.read_bytes()
-    yield raw.decode("latin-1")
-    if raw[:4] == b"PAR1":
-        import pyarrow.parquet
-
-        yield json.dumps(pyarrow.parquet.read_table(path).to_pylist(), default=str)
-
-
-def check(folder, paths):
-    secrets = json.loads((pathlib.Path(folder) / "secrets.json").read_text())
-    # Texts repeat a lot: each distinct run of letters (every needle is one) is searched once.
-    runs, files = {}, 0
-    for root in map(pathlib.Path, paths):
-        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
-            if path.is_file():
-                files += 1
-                for text in texts(path):
-                    for run in set(RUN.findall(text)):
-                        runs.setdefault(run, str(path.relative_to(root)))
-    everything = "\n".join(runs)
-    found = set()
-    for secret in secrets:
-        for needle in (secret["core"], *base64_forms(secret["core"])):
-            if needle in everything:
-                where = next(path for run, path in runs.items() if needle in run)
-                found.add(f"{secret['place']} in {where}")
-    json.dump({"secrets": len(secrets), "files": files, "found": sorted(found)}, sys.stdout)
-
-
 if __name__ == "__main__":
-    if sys.argv[1] == "make":
-        make(sys.argv[2])
-    else:
-        check(sys.argv[2], sys.argv[3:])
+    make(sys.argv[1])

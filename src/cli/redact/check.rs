@@ -31,10 +31,12 @@ impl Check {
         let files = run::rules::read(&self.files)?;
         let redactor = files.compile(&LakeKey::NONE)?;
         let spec = files.spec();
+        // Those of gitleaks' files are added to the ones that are named.
+        let packs = spec.base.packs.iter().flatten().chain(&spec.base.add_packs).map(String::as_str);
         terminal::print(&format!(
             "ok: {} own rules, packs {}, {} policies, {} tests passed\n",
             spec.rules.len(),
-            spec.base.packs.as_deref().unwrap_or_default().join(" "),
+            packs.collect::<Vec<_>>().join(" "),
             spec.policies.len(),
             files.tests(),
         ))?;

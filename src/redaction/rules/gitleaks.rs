@@ -4,6 +4,7 @@
 //! file (`regexes`, `stopwords`, `regexTarget = "line"`). Rules about file paths and commits alone are left out: there are
 //! neither here. gitleaks hides the first group where a rule does not say which.
 
+use regex_syntax::hir::{Hir, HirKind};
 use serde::Deserialize;
 
 use super::{AllowSpec, Find, Origin, Pack, RegexSpec, RuleSpec, ScopeSpec, Severity, Validator};
@@ -111,12 +112,30 @@ impl Allow {
         if all && (elsewhere || both) {
             return;
         }
-        let regexes = self.regexes.iter().map(|regex| rust_syntax(regex));
+        let regexes = self.regexes.iter().map(|regex| as_meant(rust_syntax(regex)));
         match self.regex_target.as_str() {
             "line" => allow.lines.extend(regexes),
             _ => allow.values.extend(regexes),
         }
         allow.stopwords.extend(self.stopwords.iter().cloned());
+    }
+}
+
+/// `^true|false|null$` lets every secret through that contains `false`: `^` binds to the first word alone. It is meant, and
+/// read, as `^(?:true|false|null)$`; so is every alternation that is anchored at its two ends only.
+fn as_meant(pattern: String) -> String {
+    let mut parser = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build();
+    let Ok(hir) = parser.parse(&pattern) else { return pattern };
+    let HirKind::Alternation(branches) = hir.kind() else { return pattern };
+    let anchored = |branch: &Hir| {
+        let looks = branch.properties();
+        (looks.look_set_prefix().contains_anchor_haystack(), looks.look_set_suffix().contains_anchor_haystack())
+    };
+    let (first, last) = (anchored(&branches[0]), anchored(&branches[branches.len() - 1]));
+    let apart = branches[1..branches.len() - 1].iter().all(|branch| anchored(branch) == (false, false));
+    match (first, last) {
+        ((true, false), (false, true)) if apart => format!(r"\A(?:{pattern})\z"),
+        _ => pattern,
     }
 }
 
@@ -207,6 +226,20 @@ mod tests {
         let Find::Regex(regex) = &rule.find else { panic!("it has a pattern") };
         assert_eq!(regex.group, Some(1));
         crate::redaction::compile::compile(rule, "gitleaks").expect("it compiles");
+    }
+
+    #[test]
+    fn anchors_of_an_allow_list_hold_for_all_its_words() {
+        let allowed = |pattern: &str, value: &str| {
+            regex::Regex::new(&as_meant(pattern.to_owned())).expect("it is a pattern").is_match(value)
+        };
+        for pattern in ["(?i)^true|false|null$", "^true|[Ff]alse|null$", "^(?:true|false)|null$"] {
+            assert!(allowed(pattern, "true") && allowed(pattern, "false") && allowed(pattern, "null"), "{pattern}");
+            assert!(!allowed(pattern, "q7falseRt2wZx9") && !allowed(pattern, "true4Lm0Pq7Rt"), "{pattern}");
+        }
+        for pattern in ["example|sample", "^example|^sample", "example$|sample$", "^a|b$|c", "x|^a|b"] {
+            assert_eq!(as_meant(pattern.to_owned()), pattern);
+        }
     }
 
     #[test]

@@ -9,8 +9,8 @@ pub static VALIDATORS: &[Named] = &[
     Named { name: "verhoeff", description: "Verhoeff", passes: |v| verhoeff(&digits(v)) },
     Named { name: "aba", description: "ABA routing number", passes: aba },
     Named { name: "mod97", description: "the number is 1 modulo 97 (ISO 7064)", passes: |v| mod97(v) == Some(1) },
-    Named { name: "ipv4", description: "four numbers up to 255, no version, not 0.0.0.0 nor 127.x", passes: ipv4 },
-    Named { name: "ipv6", description: "an IPv6 address that is not :: nor ::1", passes: ipv6 },
+    Named { name: "ipv4", description: "four numbers up to 255", passes: ipv4 },
+    Named { name: "ipv6", description: "an IPv6 address", passes: ipv6 },
     Named { name: "ipv6-form", description: "long or shortened as addresses are, no time nor path", passes: ipv6_form },
     Named { name: "phone", description: "7 to 15 digits written as a telephone number", passes: phone },
 ];
@@ -164,19 +164,21 @@ pub(super) fn verhoeff(digits: &[u32]) -> bool {
 fn ipv4(value: &[u8]) -> bool {
     let text = std::str::from_utf8(value).unwrap_or_default();
     let address = text.split(['/', ':']).next().unwrap_or_default();
-    address
-        .parse::<std::net::Ipv4Addr>()
-        .is_ok_and(|ip| !ip.is_unspecified() && !ip.is_loopback() && !ip.is_broadcast())
+    address.parse::<std::net::Ipv4Addr>().is_ok()
 }
 
 fn ipv6(value: &[u8]) -> bool {
     let text = std::str::from_utf8(value).unwrap_or_default();
     let address = text.split(['/', '%']).next().unwrap_or_default();
-    address.parse::<std::net::Ipv6Addr>().is_ok_and(|ip| !ip.is_unspecified() && !ip.is_loopback())
+    address.parse::<std::net::Ipv6Addr>().is_ok()
 }
 
-/// `::` or all eight groups, and more than `a::b` as paths in code have it.
+/// `::` or all eight groups, and more than `a::b` as paths in code have it; of the shortest only this machine's (`::1`) and
+/// networks (`::/0`).
 fn ipv6_form(value: &[u8]) -> bool {
+    if value == b"::1" || value.starts_with(b"::1/") || value.starts_with(b"::/") {
+        return true;
+    }
     let groups = value.split(|b| *b == b':').filter(|group| !group.is_empty()).count();
     let digits = value.iter().any(u8::is_ascii_digit);
     let short = value.windows(2).any(|pair| pair == b"::");
@@ -200,7 +202,8 @@ mod tests {
             ("verhoeff", "2363", "2364"),
             ("aba", "021000021", "021000022"),
             ("ipv4", "192.168.7.1", "300.1.1.1"),
-            ("ipv6", "2001:db8::7", "::1"),
+            ("ipv6", "2001:db8::7", "::1::2"),
+            ("ipv6-form", "::1/128", "a::b1"),
         ] {
             let validator = super::super::Validator::parse(validator).expect("it is known");
             assert!(validator.passes(good.as_bytes()), "{good}");
