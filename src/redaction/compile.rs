@@ -6,7 +6,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex::bytes::{Regex, RegexBuilder};
 use regex_automata::meta;
 use regex_syntax::hir::literal::Extractor;
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
 use super::rules::{
     AllowSpec, Find, Glob, Mode, NearSpec, Origin, RegexSpec, RuleSpec, ScopeSpec, Severity, Validator,
@@ -200,7 +200,10 @@ pub fn compile(spec: &RuleSpec, pack: &str) -> Result<Compiled, Box<CompileError
     let some =
         |list: &[Glob]| if list.is_empty() { Err(fail("names", None, Fault::Nothing)) } else { Ok(list.to_vec()) };
     let finder = match &spec.find {
-        Find::Regex(regex) => Finder::Pattern(pattern(regex).map_err(|(key, offset, fault)| fail(key, offset, fault))?),
+        Find::Regex(regex) => {
+            let shipped = pack.starts_with("pii/");
+            Finder::Pattern(pattern(regex, shipped).map_err(|(key, offset, fault)| fail(key, offset, fault))?)
+        }
         Find::Terms { terms, case_sensitive } => {
             let terms: Vec<&str> = terms.iter().map(|t| t.trim()).filter(|t| !t.is_empty()).collect();
             let built = AhoCorasick::builder()
@@ -262,7 +265,8 @@ fn small(pattern: &str) -> Result<Regex, (Option<usize>, Fault)> {
 
 type PatternFault = (&'static str, Option<usize>, Fault);
 
-fn pattern(spec: &RegexSpec) -> Result<Pattern, PatternFault> {
+/// `numbers`: a match that starts with a digit starts a number, and has seven digits or three dots.
+fn pattern(spec: &RegexSpec, numbers: bool) -> Result<Pattern, PatternFault> {
     let of = |key: &'static str| move |(offset, fault): (Option<usize>, Fault)| (key, offset, fault);
     let hir = parse(&spec.pattern).map_err(of("regex"))?;
     if hir.properties().minimum_len() == Some(0) {
@@ -284,7 +288,7 @@ fn pattern(spec: &RegexSpec) -> Result<Pattern, PatternFault> {
         Some(NearSpec { pattern, within }) => Some((small(pattern).map_err(of("near"))?, *within)),
         None => None,
     };
-    let (trigger, before) = trigger(&hir, keywords, spec.before);
+    let (trigger, before) = trigger(&hir, keywords, spec.before, numbers);
     let window = spec.window.unwrap_or(WINDOW);
     Ok(Pattern {
         regex,
@@ -327,7 +331,7 @@ fn widest_repeat(hir: &Hir) -> u32 {
 }
 
 /// When a pattern is tried, and how far before its keyword a match may start.
-fn trigger(hir: &Hir, keywords: Vec<String>, before: Option<usize>) -> (Trigger, usize) {
+fn trigger(hir: &Hir, keywords: Vec<String>, before: Option<usize>, numbers: bool) -> (Trigger, usize) {
     let prefixes = prefixes(hir, 64, 10, 512);
     if !keywords.is_empty() {
         let starts =
@@ -335,14 +339,13 @@ fn trigger(hir: &Hir, keywords: Vec<String>, before: Option<usize>) -> (Trigger,
         let found = if starts && !prefixes.is_empty() { 0 } else { BEFORE };
         return (Trigger::Keywords(keywords), before.unwrap_or(found));
     }
+    if numbers && starts_number(hir) {
+        return (Trigger::Number, 0);
+    }
     let words = || prefixes.iter().map(|prefix| std::str::from_utf8(prefix).ok().map(str::to_owned)).collect();
     let long = !prefixes.is_empty() && prefixes.iter().all(|prefix| prefix.len() >= MIN_DERIVED_KEYWORD);
     if long && let Some(words) = words() {
         return (Trigger::Keywords(words), 0);
-    }
-    let starts = self::prefixes(hir, 1, 64, 64);
-    if !starts.is_empty() && starts.iter().all(|start| start[0].is_ascii_digit() || b"+(".contains(&start[0])) {
-        return (Trigger::Number, 0);
     }
     match starts_coded(hir) {
         true => (Trigger::Coded, 0),
@@ -350,15 +353,51 @@ fn trigger(hir: &Hir, keywords: Vec<String>, before: Option<usize>) -> (Trigger,
     }
 }
 
-/// Whether every match starts with two letters and a digit, as country codes of accounts do.
+/// Whether every match starts with a digit or a sign before one.
+fn starts_number(hir: &Hir) -> bool {
+    let mut bytes = [false; 256];
+    !first_bytes(hir, &mut bytes)
+        && (0..=u8::MAX).all(|b| !bytes[usize::from(b)] || b.is_ascii_digit() || b"+(".contains(&b))
+}
+
+/// Notes the bytes that a match may start with; returns whether it may be empty. As deep as the pattern nests, which its
+/// parser bounds.
+fn first_bytes(hir: &Hir, bytes: &mut [bool; 256]) -> bool {
+    let mut note = |start: u8, end: u8| bytes[usize::from(start)..=usize::from(end)].fill(true);
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => return true,
+        HirKind::Literal(literal) => literal.0.first().into_iter().for_each(|b| note(*b, *b)),
+        HirKind::Class(Class::Bytes(class)) => class.iter().for_each(|range| note(range.start(), range.end())),
+        HirKind::Class(Class::Unicode(class)) => class.iter().for_each(|range| {
+            let byte = |c: char| u8::try_from(c).unwrap_or(u8::MAX);
+            note(
+                byte(range.start()).min(0x80),
+                byte(range.end()).max(if range.end().is_ascii() { 0 } else { u8::MAX }),
+            );
+        }),
+        HirKind::Repetition(r) => return first_bytes(&r.sub, bytes) || r.min == 0,
+        HirKind::Capture(c) => return first_bytes(&c.sub, bytes),
+        HirKind::Concat(parts) => return parts.iter().all(|part| first_bytes(part, bytes)),
+        HirKind::Alternation(parts) => {
+            // All of them are asked, whatever the first one says.
+            return parts.iter().filter(|part| first_bytes(part, bytes)).count() > 0;
+        }
+    }
+    false
+}
+
+/// Whether every match starts a word with two letters and a digit, as country codes of accounts do.
 fn starts_coded(hir: &Hir) -> bool {
     let HirKind::Concat(parts) = hir.kind() else { return false };
+    if !matches!(parts.first().map(Hir::kind), Some(HirKind::Look(Look::WordAscii))) {
+        return false;
+    }
     let mut parts = parts.iter().filter(|part| !matches!(part.kind(), HirKind::Look(_)));
     let only = |part: &Hir, accepts: fn(&u8) -> bool| match part.kind() {
-        HirKind::Class(regex_syntax::hir::Class::Bytes(class)) => {
+        HirKind::Class(Class::Bytes(class)) => {
             class.iter().all(|range| (range.start()..=range.end()).all(|b| accepts(&b)))
         }
-        HirKind::Class(regex_syntax::hir::Class::Unicode(class)) => {
+        HirKind::Class(Class::Unicode(class)) => {
             class.iter().all(|range| (range.start()..=range.end()).all(|c| u8::try_from(c).is_ok_and(|b| accepts(&b))))
         }
         _ => false,
@@ -402,7 +441,7 @@ mod tests {
 
     fn pattern_of(pattern: &str, keywords: &[&str]) -> Result<Pattern, PatternFault> {
         let keywords = keywords.iter().map(|k| (*k).to_owned()).collect();
-        super::pattern(&RegexSpec { pattern: pattern.to_owned(), keywords, ..RegexSpec::default() })
+        super::pattern(&RegexSpec { pattern: pattern.to_owned(), keywords, ..RegexSpec::default() }, true)
     }
 
     #[test]
@@ -419,7 +458,7 @@ mod tests {
         assert!(matches!(fault, Fault::Syntax(_)));
         assert_eq!(offset, Some(2));
         let group = RegexSpec { pattern: "a(b)".to_owned(), group: Some(2), ..RegexSpec::default() };
-        assert_eq!(super::pattern(&group).err(), Some(("secret_group", None, Fault::NoGroup(2))));
+        assert_eq!(super::pattern(&group, false).err(), Some(("secret_group", None, Fault::NoGroup(2))));
     }
 
     #[test]
@@ -429,8 +468,15 @@ mod tests {
         assert!(matches!(trigger(r"\bEMP-[a-z]+"), Trigger::Keywords(words) if words == ["emp-"]));
         assert_eq!(trigger(r"\b\d{3}-\d{2}-\d{4}\b"), Trigger::Number);
         assert_eq!(trigger(r"\+?\(?\d{3}\)?"), Trigger::Number);
+        assert_eq!(trigger(r"\b(?:25[0-5]|1?\d?\d)(?:\.\d{1,3}){3}\b"), Trigger::Number);
+        assert_eq!(trigger(r"\b(?:\d{2})?\d{6}[-+]\d{4}\b"), Trigger::Number);
+        assert_eq!(trigger(r"\d?x"), Trigger::Everywhere);
         assert_eq!(trigger(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}"), Trigger::Coded);
         assert_eq!(trigger(r"[a-z]+@x"), Trigger::Everywhere);
+        let own = RegexSpec { pattern: r"\b\d{3}[A-Z]{3}".to_owned(), ..RegexSpec::default() };
+        let own = super::pattern(&own, false).expect("it compiles");
+        assert_eq!(own.trigger, Trigger::Everywhere, "an administrator's number may be a short one");
+        assert_eq!(trigger(r"[A-Z]{2}\d{6}"), Trigger::Everywhere, "it may stand inside a word");
     }
 
     #[test]

@@ -406,7 +406,7 @@ impl Search<'_, '_> {
         let text = self.text.as_bytes();
         let word = |at: usize| text[at].is_ascii_alphanumeric() || text[at] == b'_';
         let mut at = 0;
-        while let Some(next) = text[at..].iter().position(u8::is_ascii_digit) {
+        while let Some(next) = shape::next_digit(&text[at..]) {
             let start = at + next;
             at = start + text[start..].iter().take_while(|b| b.is_ascii_digit()).count();
             if start == 0 || !word(start - 1) {

@@ -201,6 +201,21 @@ pub fn within_word(text: &[u8], span: &std::ops::Range<usize>) -> bool {
     span.start > 0 && part(&text[span.start - 1]) && text.get(span.end).is_some_and(part)
 }
 
+/// The position of the first decimal digit, looked for in eight bytes at once.
+pub fn next_digit(text: &[u8]) -> Option<usize> {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let (chunks, rest) = text.as_chunks::<8>();
+    for (i, chunk) in chunks.iter().enumerate() {
+        let above_zero = u64::from_le_bytes(*chunk) ^ (EACH * u64::from(b'0'));
+        // The high bit of each byte below ten; a borrow makes mistakes only in bytes after the first such one.
+        let digits = above_zero.wrapping_sub(EACH * 10) & !above_zero & (EACH * 0x80);
+        if digits != 0 {
+            return Some(8 * i + digits.trailing_zeros() as usize / 8);
+        }
+    }
+    rest.iter().position(u8::is_ascii_digit).map(|at| 8 * chunks.len() + at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,6 +227,20 @@ mod tests {
         }
         for value in ["ghp_Zq7Lw3Xk9Vb2Nc5Rt8Yp1Ms4Hd6Jf0Ga3Qe7", "3f9a1c0d7e5b2846f1e0d3c2b5a49786"] {
             assert!(could_be_random(value.as_bytes()), "{value}");
+        }
+    }
+
+    #[test]
+    fn the_next_digit_is_found_wherever_it_stands() {
+        let others: Vec<u8> = (0..=u8::MAX).filter(|b| !b.is_ascii_digit()).collect();
+        assert_eq!(next_digit(&others), None);
+        for at in 0..40 {
+            for digit in b'0'..=b'9' {
+                let mut text = [b"/:;\x00\xff0 ".as_slice(), &[b'x'; 40]].concat();
+                text[5] = b':';
+                text[at] = digit;
+                assert_eq!(next_digit(&text), Some(at), "{digit} at {at}");
+            }
         }
     }
 
