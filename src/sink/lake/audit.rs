@@ -5,15 +5,31 @@ use super::open::Lake;
 use super::table::{Change, TableKind};
 use crate::model::{AuditEntry, LakeKey, Workspace};
 
-/// Writes a receipt, once for each request, whatever is repeated.
+/// Writes receipts in one commit, once for each request, whatever is repeated.
 ///
 /// # Errors
-/// The store does not take it, or leaves open whether it did: do it again.
-pub async fn record(lake: &Lake, key: &LakeKey, workspace: &Workspace, entry: &AuditEntry) -> Result<(), LakeError> {
+/// The store does not take them, or leaves open whether it did: do it again.
+pub async fn record(
+    lake: &Lake,
+    key: &LakeKey,
+    workspace: &Workspace,
+    entries: &[AuditEntry],
+) -> Result<(), LakeError> {
     let mut table = lake.table(workspace, TableKind::Audit, key).await?;
-    let transaction = Some((format!("request/{}", entry.request_id), 1));
-    let add = table.write_audit(std::slice::from_ref(entry)).await?;
-    table.commit(Change { add, transaction, ..Change::default() }).await.map(|_| ())
+    let (mut new, mut transactions) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let transaction = format!("request/{}", entry.request_id);
+        if table.known_transaction(&transaction).await?.is_none() {
+            new.push(entry.clone());
+            transactions.push((transaction, 1));
+        }
+    }
+    let Some(transaction) = transactions.pop() else { return Ok(()) };
+    let add = table.write_audit(&new).await?;
+    table
+        .commit(Change { add, transaction: Some(transaction), also: transactions, ..Change::default() })
+        .await
+        .map(drop)
 }
 
 /// A workspace's receipts, the newest first.

@@ -102,6 +102,7 @@ pub(super) fn commit(kind: TableKind, change: &Change, data_change: bool, operat
             .transaction
             .clone()
             .into_iter()
+            .chain(change.also.iter().cloned())
             .chain(fence)
             .map(|(app_id, version)| Action::Txn(Transaction { app_id, version, last_updated: Some(now_ms) })),
     );
@@ -323,7 +324,8 @@ mod tests {
             written: 0,
         };
         let transaction = Some(("journal".into(), 3));
-        let change = Change { add: vec![new], remove: vec![file], transaction, fence: Some(Fence::new(7)) };
+        let change =
+            Change { add: vec![new], remove: vec![file], transaction, fence: Some(Fence::new(7)), ..Change::default() };
         let text = String::from_utf8(commit(TableKind::Facts, &change, false, "op", 5).to_vec()).unwrap();
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 5);

@@ -65,6 +65,8 @@ pub struct Change {
     /// The application transaction (id, version) that this commit carries: where the table has it already, at this
     /// version or later, the change has landed.
     pub transaction: Option<(String, i64)>,
+    /// More of them, for whoever asks later whether they are there.
+    pub also: Vec<(String, i64)>,
     /// Whoever removes files shows that it may: the commit fails when the table has seen a later fence.
     pub fence: Option<Fence>,
 }

@@ -130,8 +130,16 @@ impl Pass {
         outcome.changed |= erased.objects_before > 0;
         outcome.kept_in.extend(erased.kept_in.iter().cloned());
         let concluded = futures::stream::iter(cases).map(|case| self.conclude(case, erased));
-        let done: Vec<Option<String>> = concluded.buffer_unordered(CONCURRENT).try_collect().await?;
-        Ok(done.into_iter().flatten().collect())
+        let receipts: Vec<Option<AuditEntry>> = concluded.buffer_unordered(CONCURRENT).try_collect().await?;
+        let receipts: Vec<AuditEntry> = receipts.into_iter().flatten().collect();
+        if receipts.is_empty() {
+            return Ok(Vec::new());
+        }
+        audit::record(&self.lake, self.tombstones.key(), &self.workspace, &receipts).await?;
+        let done: Vec<String> = receipts.into_iter().map(|receipt| receipt.request_id).collect();
+        let removed = futures::stream::iter(done.clone()).map(|id| self.remove(id)).buffer_unordered(CONCURRENT);
+        removed.try_collect::<()>().await?;
+        Ok(done)
     }
 
     /// What a fact of an erased session leaves: as its tombstone says.
@@ -143,8 +151,14 @@ impl Pass {
         })
     }
 
-    /// Notes how far a request has come; its id, if it is done.
-    async fn conclude(&self, case: Case, erased: &Erased) -> Result<Option<String>, LakeError> {
+    async fn remove(&self, id: String) -> Result<(), LakeError> {
+        self.requests.remove(&id).await?;
+        tracing::info!(workspace = %self.workspace, request = id, "sessions are forgotten");
+        Ok(())
+    }
+
+    /// Notes how far a request has come; its receipt, if it is done.
+    async fn conclude(&self, case: Case, erased: &Erased) -> Result<Option<AuditEntry>, LakeError> {
         let waits_for = match (case.waiting.is_empty(), erased.purged.waiting) {
             (false, _) => Some(format!("journals of {}", case.waiting.join(", "))),
             (true, 0) => None,
@@ -155,11 +169,7 @@ impl Pass {
         if !is_done {
             return Ok(None);
         }
-        let entry = self.receipt(&case, &progress, &erased.purged.remaining);
-        audit::record(&self.lake, self.tombstones.key(), &self.workspace, &entry).await?;
-        self.requests.remove(&case.request.id).await?;
-        tracing::info!(workspace = %self.workspace, request = case.request.id, "sessions are forgotten");
-        Ok(Some(case.request.id))
+        Ok(Some(self.receipt(&case, &progress, &erased.purged.remaining)))
     }
 
     /// Adds to what is stored of a request's progress, where it changes anything.

@@ -116,7 +116,7 @@ impl WorkspaceSealer {
             Ok(false) => {
                 // Should its record not be taken, the order is looked at again as a whole, and nothing is left to hide.
                 let record = order.record(now.wall);
-                audit::record(&self.lake, &self.facts.key, &self.workspace, &order.receipt(&record)).await?;
+                audit::record(&self.lake, &self.facts.key, &self.workspace, &[order.receipt(&record)]).await?;
                 orders.finish(&order.id, &record).await?;
                 tracing::info!(workspace = %self.workspace, id = order.id, "stored sessions are redacted by today's rules");
                 Ok(true)

@@ -4,6 +4,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::enrich::fold::Folded;
 use crate::model::{Fact, Kind, Redaction};
+use crate::sink::lake::audit::receipts;
 use crate::sink::lake::forget::{Forgetter, Request, RequestKind, Requests};
 use crate::sink::lake::seal::{Recheck, Timing};
 use crate::sink::lake::testing::{TestLake, fact, tiny_fold};
@@ -389,18 +390,20 @@ async fn forgetting_ends_what_maintenance_has_under_way() {
     sealer.scan(at(11)).await.unwrap();
     sealer.tidy(at(12)).await.unwrap();
     assert!(sealer.upkeep.is_busy());
-    let request = Request {
-        id: "0123456789abcdef0123456789abcdef".to_owned(),
-        workspace: lake.workspace.clone(),
-        kind: RequestKind::Erased,
-        sessions: vec!["gone".to_owned()],
-        keeps_costs: false,
-        at: 1,
-        by: None,
-        how: "session".to_owned(),
-        reason: None,
-    };
-    Requests::new(&lake.lake).put(&request, &tombstones).await.unwrap();
+    for (id, session) in [("0123456789abcdef0123456789abcdef", "gone"), ("1123456789abcdef0123456789abcdef", "never")] {
+        let request = Request {
+            id: id.to_owned(),
+            workspace: lake.workspace.clone(),
+            kind: RequestKind::Erased,
+            sessions: vec![session.to_owned()],
+            keeps_costs: false,
+            at: 1,
+            by: None,
+            how: "session".to_owned(),
+            reason: None,
+        };
+        Requests::new(&lake.lake).put(&request, &tombstones).await.unwrap();
+    }
     sealer.forget(at(13)).await.unwrap();
     assert!(!sealer.upkeep.is_busy());
     let facts = lake.facts().await;
@@ -409,7 +412,10 @@ async fn forgetting_ends_what_maintenance_has_under_way() {
     let day = lake.dir.path().join("lake/default/facts/received_date=1970-01-01");
     let files = lake.table(TableKind::Facts).await.files().await.unwrap().len();
     assert_eq!(std::fs::read_dir(day).unwrap().count(), files, "only what the table names is left");
-    assert!(Requests::new(&lake.lake).pending().await.unwrap().is_empty(), "the request is done");
+    assert!(Requests::new(&lake.lake).pending().await.unwrap().is_empty(), "the requests are done");
+    let rows = receipts(&lake.lake, &lake.workspace).await.unwrap();
+    let rows: BTreeSet<_> = rows.iter().map(|row| (row.request_id.as_bytes()[0], row.fact_rows)).collect();
+    assert_eq!(rows, [(b'0', 40), (b'1', 0)].into(), "each has its own receipt");
     assert!(sealer.tidied(at(60)).await.is_some(), "and the files are put together after that");
     assert_eq!(lake.facts().await.len(), 40);
 }
