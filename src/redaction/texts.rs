@@ -84,7 +84,8 @@ pub struct Texts<'p> {
     tally: Tally,
     /// What would have been hidden, by rules that only report.
     reported: Tally,
-    clean: Clean,
+    /// Kept where strings come again: records of one request repeat themselves, a single text does not.
+    clean: Option<Clean>,
     /// Secrets of the record at hand.
     found: Found,
     /// While set, what was found before is looked for too.
@@ -107,7 +108,7 @@ impl<'p> Texts<'p> {
             keys,
             tally: Tally::default(),
             reported: Tally::default(),
-            clean: Clean::default(),
+            clean: None,
             found: Found::default(),
             echo: None,
             settled: false,
@@ -118,9 +119,9 @@ impl<'p> Texts<'p> {
         }
     }
 
-    /// As [`Texts::new`], with secrets that are known already.
+    /// As [`Texts::new`], for the strings of many records, with secrets that are known already.
     pub fn knowing(policy: &'p Policy, keys: &'p Keys, found: Found) -> Texts<'p> {
-        Texts { found, ..Texts::new(policy, keys) }
+        Texts { found, clean: Some(Clean::default()), ..Texts::new(policy, keys) }
     }
 
     /// The secrets that were found after the first `count`, with what stands for them.
@@ -131,7 +132,7 @@ impl<'p> Texts<'p> {
     /// The policy for what comes next.
     pub fn set_policy(&mut self, policy: &'p Policy) {
         if !std::ptr::eq(self.policy, policy) {
-            self.clean.forget();
+            self.clean.iter_mut().for_each(Clean::forget);
         }
         self.policy = policy;
     }
@@ -283,7 +284,9 @@ impl<'p> Texts<'p> {
     /// Whether nothing was found in such a string before. Secrets of a record and places in it are known to that record
     /// alone.
     fn is_clean(&mut self, layer: usize, key: Option<&str>, text: &str) -> bool {
-        self.echo.is_none() && !self.engine().wants_paths() && self.clean.knows(layer, key, text)
+        self.echo.is_none()
+            && !self.engine().wants_paths()
+            && self.clean.as_mut().is_some_and(|clean| clean.knows(layer, key, text))
     }
 
     /// What is to be done to one string. `layer`: how many texts enclose it.
@@ -295,8 +298,9 @@ impl<'p> Texts<'p> {
         if !self.only_echo {
             self.seen.note(layer, place, text, &found);
         }
-        if found.is_empty() && self.echo.is_none() && !self.engine().wants_paths() {
-            self.clean.remember(layer, place.key, text);
+        let everywhere = self.echo.is_none() && !self.engine().wants_paths();
+        if let Some(clean) = self.clean.as_mut().filter(|_| everywhere && found.is_empty()) {
+            clean.remember(layer, place.key, text);
         }
         found
     }
