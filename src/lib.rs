@@ -33,4 +33,7 @@ pub mod enrich;
 
 pub mod sink;
 
+#[cfg(feature = "sql")]
+pub mod query;
+
 pub mod telemetry;

@@ -13,6 +13,8 @@ mod key;
 mod maintain;
 mod private;
 pub mod rules;
+#[cfg(feature = "sql")]
+mod sql;
 mod tls;
 
 use std::future::Future;
@@ -71,6 +73,8 @@ pub struct Addresses {
     pub http: SocketAddr,
     pub health: SocketAddr,
     pub metrics: SocketAddr,
+    /// `None`: this build has no SQL.
+    pub sql: Option<SocketAddr>,
 }
 
 /// A running collector.
@@ -81,6 +85,8 @@ pub struct Running {
     health: Health,
     journal: Journal,
     sealed: watch::Receiver<Sealed>,
+    #[cfg(feature = "sql")]
+    sql: crate::query::Server,
     receiving: Stage,
     appending: Stage,
     sealing: Stage,
@@ -138,6 +144,8 @@ struct Listeners {
     http: Port,
     health: Port,
     metrics: Port,
+    #[cfg(feature = "sql")]
+    sql: sql::Port,
 }
 
 impl Listeners {
@@ -152,6 +160,8 @@ impl Listeners {
             http: bind("receivers.otlp.protocols.http.endpoint", http, Protocol::Http, http_tls).await?,
             health: bind("extensions.health_check.endpoint", health, Protocol::Http, health_tls).await?,
             metrics: bind("service.telemetry.metrics.address", metrics, Protocol::Http, metrics_tls).await?,
+            #[cfg(feature = "sql")]
+            sql: sql::Port::bind(config.sql.address, tls(&certificates.sql)).await?,
         })
     }
 
@@ -161,6 +171,10 @@ impl Listeners {
             http: self.http.listener.local_addr()?,
             health: self.health.listener.local_addr()?,
             metrics: self.metrics.listener.local_addr()?,
+            #[cfg(feature = "sql")]
+            sql: Some(self.sql.listener.local_addr()?),
+            #[cfg(not(feature = "sql"))]
+            sql: None,
         })
     }
 }
@@ -237,6 +251,9 @@ pub async fn start(mut config: Config, clock: Clock) -> Result<Running> {
         tracing::info!("maintenance is off: sessions are sealed by another process on the same lake");
     }
 
+    #[cfg(feature = "sql")]
+    let sql = listeners.sql.serve(&config, &lake, &door, recheck(redactor.clone()), &clock)?;
+
     let in_flight = config.in_flight_bytes.unwrap_or(config.memory_limit_bytes / 4);
     let budget = Budget::new(usize::try_from(in_flight).unwrap_or(usize::MAX));
     let intake = Intake::new(
@@ -262,6 +279,8 @@ pub async fn start(mut config: Config, clock: Clock) -> Result<Running> {
         health,
         journal,
         sealed,
+        #[cfg(feature = "sql")]
+        sql,
         receiving,
         appending,
         sealing,
@@ -311,12 +330,16 @@ fn start_appending(
     Ok(appended)
 }
 
+/// The second pass of redaction, under the policy in force.
+fn recheck(redactor: Current) -> Recheck {
+    Recheck::new(move |workspace: &_, event: &mut _, facts: &[&_]| redactor.get().recheck(workspace, event, facts))
+}
+
 fn seal_options(config: &Config, redactor: Current, journal: &str) -> SealOptions {
     let again = redactor.clone();
     let anew = move |workspace: &_, columns: &mut _| again.get().redact_stored(workspace, columns);
-    let recheck = move |workspace: &_, event: &mut _, facts: &[&_]| redactor.get().recheck(workspace, event, facts);
     SealOptions {
-        recheck: Some(Recheck::new(recheck)),
+        recheck: Some(recheck(redactor)),
         anew: Some(Anew::new(anew)),
         retention: config.lake.retention.meant(),
         holder: journal.to_owned(),
@@ -399,6 +422,8 @@ impl Running {
         for component in ["journal", "lake", "receiver", "redaction"] {
             self.health.set(component, State::Stopping);
         }
+        #[cfg(feature = "sql")]
+        drop(self.sql);
         let mut finished = self.receiving.finish(DRAIN_REQUESTS + Duration::from_secs(1)).await;
         finished &= self.appending.finish(DRAIN_LAKE).await;
         finished &= self.sealing.finish(DRAIN_SEAL).await;

@@ -54,7 +54,7 @@ impl Denied {
 #[derive(Clone)]
 pub struct Door(Option<Arc<Guard>>);
 
-struct Guard {
+pub(super) struct Guard {
     tokens: Tokens,
     failures: Failures,
     clock: Clock,
@@ -71,6 +71,10 @@ impl Door {
         Door(Some(Arc::new(Guard { tokens, failures: Failures::default(), clock, metrics })))
     }
 
+    pub(super) fn guard(&self) -> Option<&Guard> {
+        self.0.as_deref()
+    }
+
     /// Who sends, by what the request's `Authorization` proves.
     ///
     /// # Errors
@@ -82,6 +86,22 @@ impl Door {
 }
 
 impl Guard {
+    pub(super) fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    pub(super) fn now(&self) -> i64 {
+        self.clock.now()
+    }
+
+    /// Counts a login that failed.
+    pub(super) fn refuse(&self, denied: Denied, peer: IpAddr) -> Denied {
+        let limited = if denied.is_guess() { self.failures.count(peer, self.now()) } else { None };
+        let denied = limited.map_or(denied, |seconds| Denied::TooMany { seconds });
+        self.metrics.auth_failures.add(denied.reason(), 1);
+        denied
+    }
+
     fn admit(&self, headers: &HeaderMap, peer: IpAddr, asks: Permission) -> Result<Caller, Denied> {
         let now = self.clock.now();
         let denied = match shown(headers) {

@@ -10,6 +10,7 @@ mod credentials;
 mod door;
 pub mod entry;
 mod failures;
+mod login;
 pub mod role;
 pub mod scram;
 pub mod store;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use door::{Denied, Door};
 pub use entry::{Entry, Randomness, Standing, Wanted};
+pub use login::{Attempt, Login};
 pub use role::{Permission, Role};
 pub use token::Token;
 pub use tokens::Tokens;

@@ -23,6 +23,12 @@ pub enum Role {
 pub enum Permission {
     /// To send telemetry and hooks.
     Ingest,
+    /// To read structure, times and costs.
+    Read,
+    /// To read what people and agents wrote.
+    ReadContent,
+    /// To read who read what.
+    ReadAudit,
 }
 
 impl Role {
@@ -46,6 +52,9 @@ impl Role {
     pub fn may(self, permission: Permission) -> bool {
         match permission {
             Permission::Ingest => matches!(self, Role::Ingest | Role::Admin),
+            Permission::Read => self != Role::Ingest,
+            Permission::ReadContent => matches!(self, Role::Reader | Role::Auditor | Role::Admin),
+            Permission::ReadAudit => matches!(self, Role::Auditor | Role::Admin),
         }
     }
 }
@@ -53,6 +62,14 @@ impl Role {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_reads_what() {
+        let may = |asks: Permission| -> Vec<Role> { Role::ALL.into_iter().filter(|role| role.may(asks)).collect() };
+        assert_eq!(may(Permission::Read), [Role::Viewer, Role::Reader, Role::Auditor, Role::Admin]);
+        assert_eq!(may(Permission::ReadContent), [Role::Reader, Role::Auditor, Role::Admin]);
+        assert_eq!(may(Permission::ReadAudit), [Role::Auditor, Role::Admin]);
+    }
 
     #[test]
     fn only_who_is_meant_to_send_may_send() {

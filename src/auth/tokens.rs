@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::door::Denied;
+use super::login::Login;
+use super::scram::Verifier;
 use super::store::{Contents, Store, StoreError};
 use super::{Caller, Entry, Permission, Standing, Token};
 
@@ -80,6 +82,39 @@ impl Tokens {
             Standing::Active => {
                 Ok(Caller { workspace: entry.workspace.clone(), principal: Some(entry.principal().to_owned()) })
             }
+        }
+    }
+}
+
+impl Tokens {
+    /// What checks the login of a user, by name or id, to a workspace, and the token's id; for a user that is not known,
+    /// a decoy. Of tokens with one name (a rotation) the newest that is good counts.
+    pub fn verifier(&self, workspace: &str, user: &str, now: i64) -> (Verifier, Option<String>) {
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        let named = |entry: &&Entry| entry.workspace.as_str() == workspace && (entry.name == user || entry.id == user);
+        let best = |entry: &&Entry| (entry.standing(now) == Standing::Active, entry.created_at);
+        let entry = known.by_id.values().filter(named).max_by_key(best);
+        let decoy = || Verifier::decoy(&known.key, &format!("{workspace}/{user}"));
+        match entry.and_then(|entry| Some((Verifier::parse(&entry.scram)?, entry.id.clone()))) {
+            Some((verifier, id)) => (verifier, Some(id)),
+            None => (decoy(), None),
+        }
+    }
+
+    /// Who holds the token with this id, if it is good at `now` and may do what is asked for.
+    pub fn standing(&self, id: &str, asks: Permission, now: i64) -> Result<Login, Denied> {
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = known.by_id.get(id).ok_or(Denied::Unknown)?;
+        match entry.standing(now) {
+            Standing::Revoked => Err(Denied::Revoked),
+            Standing::Expired => Err(Denied::Expired),
+            Standing::Active if !entry.role.may(asks) => Err(Denied::Role(entry.role)),
+            Standing::Active => Ok(Login {
+                workspace: entry.workspace.clone(),
+                principal: Some(entry.principal().to_owned()),
+                role: entry.role,
+                token: Some(id.to_owned()),
+            }),
         }
     }
 }

@@ -13,6 +13,8 @@ mod render;
 mod reredact;
 mod serve;
 mod sessions;
+#[cfg(feature = "sql")]
+mod sql;
 mod terminal;
 mod token;
 mod validate;
@@ -39,6 +41,8 @@ enum Command {
     Demo(demo::Demo),
     Validate(validate::Validate),
     Sessions(sessions::Sessions),
+    #[cfg(feature = "sql")]
+    Sql(sql::Sql),
     Redact(redact::Redact),
     Erase(erase::Erase),
     Connect(connect::Connect),
@@ -56,6 +60,8 @@ impl Cli {
             Command::Demo(command) => command.run().await,
             Command::Validate(command) => command.run(),
             Command::Sessions(command) => command.run().await,
+            #[cfg(feature = "sql")]
+            Command::Sql(command) => command.run().await,
             Command::Redact(command) => command.run().await,
             Command::Erase(command) => command.run().await,
             Command::Connect(command) => command.run(),

@@ -116,11 +116,15 @@ impl<'a> Layer<'a> {
         let health = extensions.health_check.unwrap_or_default();
         self.listener(&health.endpoint, &health.insecure, health.tls, &mut config.health);
         // Scripts that give every listener a port of its own work with this version too: it says what it lacks.
-        for (name, reserved) in [("extensions.web", extensions.web), ("extensions.sql", extensions.sql)] {
-            let endpoint = reserved.and_then(|reserved| reserved.endpoint);
-            self.set(&endpoint, values::listen_address, |_| {
-                config.unavailable.insert(name);
-            });
+        let web = extensions.web.and_then(|reserved| reserved.endpoint);
+        self.set(&web, values::listen_address, |_| {
+            config.unavailable.insert("extensions.web");
+        });
+        if let Some(sql) = extensions.sql {
+            if cfg!(not(feature = "sql")) {
+                config.unavailable.insert("extensions.sql");
+            }
+            self.listener(&sql.endpoint, &sql.insecure, sql.tls, &mut config.sql);
         }
     }
 

@@ -44,6 +44,8 @@ pub struct Config {
     pub health: Listener,
     /// `/metrics`.
     pub metrics: Listener,
+    /// PostgreSQL's protocol.
+    pub sql: Listener,
     pub auth: AuthConfig,
     pub maintenance: MaintenanceConfig,
     /// A session without a new fact for that long has ended. Default 10 minutes.
@@ -151,6 +153,7 @@ impl Default for Config {
             },
             health: Listener::loopback(13133),
             metrics: Listener::loopback(8888),
+            sql: Listener::loopback(4320),
             auth: AuthConfig::default(),
             maintenance: MaintenanceConfig { enabled: true },
             idle_timeout: Duration::from_secs(600),
@@ -187,8 +190,8 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
     }
 
-    fn listeners(&self) -> [&Listener; 4] {
-        [&self.grpc.listener, &self.http.listener, &self.health, &self.metrics]
+    fn listeners(&self) -> [&Listener; 5] {
+        [&self.grpc.listener, &self.http.listener, &self.health, &self.metrics, &self.sql]
     }
 
     /// Where the lake is and how to reach it. Holds secrets: not for logs.

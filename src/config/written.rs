@@ -119,8 +119,9 @@ sections! {
         path_style: Text,
         allow_http: Text,
     }
-    Extensions { health_check: HealthCheck, web: Reserved, sql: Reserved }
+    Extensions { health_check: HealthCheck, web: Reserved, sql: Sql }
     HealthCheck { endpoint: Text, insecure: Text, tls: Tls }
+    Sql { endpoint: Text, insecure: Text, tls: Tls }
     /// A listener whose name is settled and which this version does not have yet.
     Reserved { endpoint: Text }
     Auth { enabled: Text, strict_workspaces: Text }

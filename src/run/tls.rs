@@ -11,6 +11,9 @@ use crate::telemetry::Metrics;
 use crate::telemetry::health::{Health, State};
 use crate::tls::Tls;
 
+/// What clients of PostgreSQL 17 and later name (its protocol, "ALPN").
+const POSTGRESQL: &[&[u8]] = &[b"postgresql"];
+
 /// A listener's certificate, and how often its files are looked at.
 pub struct Watched {
     pub tls: Tls,
@@ -25,27 +28,29 @@ pub struct Certificates {
     pub http: Option<Watched>,
     pub health: Option<Watched>,
     pub metrics: Option<Watched>,
+    pub sql: Option<Watched>,
 }
 
 impl Certificates {
     pub fn open(config: &Config) -> Result<Certificates> {
         Ok(Certificates {
-            grpc: open("receivers.otlp.protocols.grpc.tls", &config.grpc.listener, Protocol::Grpc)?,
-            http: open("receivers.otlp.protocols.http.tls", &config.http.listener, Protocol::Http)?,
-            health: open("extensions.health_check.tls", &config.health, Protocol::Http)?,
-            metrics: open("service.telemetry.metrics.tls", &config.metrics, Protocol::Http)?,
+            grpc: open("receivers.otlp.protocols.grpc.tls", &config.grpc.listener, Protocol::Grpc.alpn())?,
+            http: open("receivers.otlp.protocols.http.tls", &config.http.listener, Protocol::Http.alpn())?,
+            health: open("extensions.health_check.tls", &config.health, Protocol::Http.alpn())?,
+            metrics: open("service.telemetry.metrics.tls", &config.metrics, Protocol::Http.alpn())?,
+            sql: open("extensions.sql.tls", &config.sql, POSTGRESQL)?,
         })
     }
 
     /// One task for each certificate that follows its files until it is dropped.
     pub fn watches(self, health: &Health, metrics: &Metrics) -> Vec<impl Future<Output = ()> + Send + 'static> {
-        let all = [self.grpc, self.http, self.health, self.metrics];
+        let all = [self.grpc, self.http, self.health, self.metrics, self.sql];
         all.into_iter().flatten().map(|watched| watched.follow(health.clone(), metrics.clone())).collect()
     }
 }
 
-fn open(setting: &'static str, listener: &Listener, protocol: Protocol) -> Result<Option<Watched>> {
-    let Some(options) = listener.tls.options(protocol.alpn()) else { return Ok(None) };
+fn open(setting: &'static str, listener: &Listener, alpn: &'static [&'static [u8]]) -> Result<Option<Watched>> {
+    let Some(options) = listener.tls.options(alpn) else { return Ok(None) };
     let tls = Tls::open(options).with_context(|| format!("{setting} cannot be used"))?;
     Ok(Some(Watched { tls, every: listener.tls.reload_interval, setting }))
 }

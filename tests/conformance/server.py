@@ -17,6 +17,7 @@ LISTENERS = {
     "http": "receivers.otlp.protocols.http.endpoint",
     "health": "extensions.health_check.endpoint",
     "metrics": "service.telemetry.metrics.address",
+    "sql": "extensions.sql.endpoint",
 }
 
 

@@ -94,6 +94,7 @@ pub fn second_process(context: &Context) -> Outcome {
             "receivers.otlp.protocols.http.endpoint",
             "extensions.health_check.endpoint",
             "service.telemetry.metrics.address",
+            "extensions.sql.endpoint",
         ] {
             command.args(["--set", &format!("{key}=127.0.0.1:0")]);
         }

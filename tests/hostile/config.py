@@ -151,7 +151,7 @@ def odd_stores(server):
 @case("65", "listeners on all addresses without protection", "refused, says what to write")
 def exposed(server):
     listeners = ("receivers.otlp.protocols.grpc.endpoint", "receivers.otlp.protocols.http.endpoint",
-                 "extensions.health_check.endpoint", "service.telemetry.metrics.address")
+                 "extensions.health_check.endpoint", "service.telemetry.metrics.address", "extensions.sql.endpoint")
     for listener in listeners:
         for address in ("0.0.0.0:0", '"[::]:0"'):
             code, errors, _ = run(server, "serve", "--set", f"{listener}={address}", timeout=10)
@@ -180,5 +180,5 @@ def linked(server):
 
 def ports():
     names = ("receivers.otlp.protocols.grpc.endpoint", "receivers.otlp.protocols.http.endpoint",
-             "extensions.health_check.endpoint", "service.telemetry.metrics.address")
+             "extensions.health_check.endpoint", "service.telemetry.metrics.address", "extensions.sql.endpoint")
     return [part for name in names for part in ("--set", f"{name}=127.0.0.1:0")]

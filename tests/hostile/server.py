@@ -21,10 +21,11 @@ LISTENERS = {
     "http": "receivers.otlp.protocols.http.endpoint",
     "health": "extensions.health_check.endpoint",
     "metrics": "service.telemetry.metrics.address",
+    "sql": "extensions.sql.endpoint",
 }
 # What may stand in the data directory; everything else was written where it must not be.
 KEPT = re.compile(
-    r"(journal|auth|lake/_sessionlake|lake/[a-z0-9][a-z0-9_-]{0,62}/(facts|events|sessions))(/[A-Za-z0-9_.=%#-]+)*"
+    r"(journal|auth|sql-spill|lake/_sessionlake|lake/[a-z0-9][a-z0-9_-]{0,62}/(facts|events|sessions))(/[A-Za-z0-9_.=%#-]+)*"
     r"|lake(/[a-z0-9][a-z0-9_-]{0,62})?|[a-z0-9_.-]+"
 )
 

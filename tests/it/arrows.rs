@@ -19,22 +19,38 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("private", &[]),
     ("auth", &["private", "model", "telemetry", "clock"]),
     ("receiver", &["auth", "tls", "redaction", "journal", "model", "telemetry", "clock"]),
+    ("query", &["auth", "tls", "sink", "model", "clock", "private"]),
     // The lake's writer is where facts are made and folded.
     ("sink", &["enrich", "journal", "model", "telemetry", "clock"]),
 ];
 
 /// Crates that only these modules may name.
 const OWNED: &[(&str, &[&str])] = &[
-    ("arrow::", &["sink"]),
-    ("parquet::", &["sink"]),
-    ("object_store::", &["sink"]),
+    ("arrow::", &["sink", "query", "cli"]),
+    ("parquet::", &["sink", "query", "cli"]),
+    ("object_store::", &["sink", "query"]),
+    ("datafusion::", &["query", "cli"]),
+    ("datafusion_postgres::", &["query"]),
     ("deltalake_core::", &["sink"]),
     ("tonic::", &["receiver"]),
     ("axum::", &["receiver", "telemetry", "cli", "run"]),
     // Telemetry reads its own process in /proc; what a fuzzer calls damages a journal's files.
     (
         "std::fs",
-        &["journal", "sink", "telemetry", "private", "auth", "tls", "document", "cli", "run", "main", "fuzzing"],
+        &[
+            "journal",
+            "sink",
+            "query",
+            "telemetry",
+            "private",
+            "auth",
+            "tls",
+            "document",
+            "cli",
+            "run",
+            "main",
+            "fuzzing",
+        ],
     ),
     ("SystemTime::now", &[]),
     ("Utc::now", &["clock"]),

@@ -74,11 +74,12 @@ pub struct Ports {
     pub http: u16,
     pub health: u16,
     pub metrics: u16,
+    pub sql: u16,
 }
 
 impl Ports {
     fn free() -> Ports {
-        Ports { grpc: free_port(), http: free_port(), health: free_port(), metrics: free_port() }
+        Ports { grpc: free_port(), http: free_port(), health: free_port(), metrics: free_port(), sql: free_port() }
     }
 
     fn settings(&self) -> Vec<String> {
@@ -87,6 +88,7 @@ impl Ports {
             ("receivers.otlp.protocols.http.endpoint", self.http),
             ("extensions.health_check.endpoint", self.health),
             ("service.telemetry.metrics.address", self.metrics),
+            ("extensions.sql.endpoint", self.sql),
         ]
         .iter()
         .map(|(key, port)| format!("{key}=127.0.0.1:{port}"))

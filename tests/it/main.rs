@@ -28,6 +28,7 @@ mod replay;
 mod replicas;
 mod s3;
 mod secrets;
+mod sql;
 mod store;
 mod telemetry;
 mod truth;

@@ -141,6 +141,7 @@ fn a_second_process_on_the_same_data_directory_is_refused() {
         .args(["--set", "receivers.otlp.protocols.http.endpoint=127.0.0.1:0"])
         .args(["--set", "extensions.health_check.endpoint=127.0.0.1:0"])
         .args(["--set", "service.telemetry.metrics.address=127.0.0.1:0"])
+        .args(["--set", "extensions.sql.endpoint=127.0.0.1:0"])
         .output()
         .unwrap();
     assert!(!output.status.success());

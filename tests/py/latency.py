@@ -30,6 +30,7 @@ LISTENERS = (
     "receivers.otlp.protocols.grpc.endpoint",
     "extensions.health_check.endpoint",
     "service.telemetry.metrics.address",
+    "extensions.sql.endpoint",
 )
 
 

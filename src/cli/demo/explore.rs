@@ -66,14 +66,15 @@ The data stays in {shown} until you delete it.
 /// For `--keep`: where to send sessions of one's own.
 pub fn endpoints(addresses: &Addresses) -> String {
     let program = shell_quoted(Path::new(&terminal::program()));
-    let Addresses { grpc, http, health, metrics } = addresses;
+    let Addresses { grpc, http, health, metrics, sql } = addresses;
+    let sql = sql.map(|sql| format!("\n  SQL, Grafana      postgresql://{sql}/default")).unwrap_or_default();
     format!(
         "
 The collector keeps running:
   OTLP gRPC         http://{grpc}
   OTLP HTTP, hooks  http://{http}
   health            http://{health}/ready
-  own metrics       http://{metrics}/metrics
+  own metrics       http://{metrics}/metrics{sql}
 To record a session of your own: eval \"$({program} connect claude-code --env --endpoint http://{http})\" && claude
 Ctrl-C stops it.
 "

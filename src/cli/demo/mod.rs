@@ -71,11 +71,12 @@ fn new_data_dir(parent: &Path, process: u32, now: i64) -> Result<PathBuf> {
 
 /// The defaults, but for free ports and the directory.
 fn config(data_dir: &Path) -> Result<Config, Failure> {
-    let paths: [&[&str]; 4] = [
+    let paths: [&[&str]; 5] = [
         &["receivers", "otlp", "protocols", "grpc", "endpoint"],
         &["receivers", "otlp", "protocols", "http", "endpoint"],
         &["extensions", "health_check", "endpoint"],
         &["service", "telemetry", "metrics", "address"],
+        &["extensions", "sql", "endpoint"],
     ];
     let mut sources: Vec<_> = paths.iter().map(|path| config::flag("demo", path, "127.0.0.1:0")).collect();
     let data_dir = data_dir.to_str().ok_or_else(|| anyhow!("the temporary directory's name is no UTF-8"))?;
@@ -130,7 +131,7 @@ mod tests {
     #[test]
     fn the_demo_listens_on_free_loopback_ports_only() {
         let config = config(Path::new("/tmp/x $y")).unwrap();
-        for listener in [&config.grpc.listener, &config.http.listener, &config.health, &config.metrics] {
+        for listener in [&config.grpc.listener, &config.http.listener, &config.health, &config.metrics, &config.sql] {
             assert_eq!(listener.address.to_string(), "127.0.0.1:0");
         }
         assert_eq!(config.data_dir, Path::new("/tmp/x $y"));

@@ -102,7 +102,7 @@ fn delta_field(name: &str, ty: Type, nullable: bool, comment: &str) -> Value {
 }
 
 /// The schema of a table's files: without the partition.
-pub(super) fn file_schema(kind: TableKind) -> SchemaRef {
+pub fn file_schema(kind: TableKind) -> SchemaRef {
     static SCHEMAS: LazyLock<[SchemaRef; 4]> = LazyLock::new(|| TableKind::ALL.map(build));
     SCHEMAS[kind as usize].clone()
 }

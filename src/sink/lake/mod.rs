@@ -47,6 +47,7 @@ mod place;
 mod reader;
 mod rewrite;
 mod row;
+pub mod rows;
 #[cfg(test)]
 mod samples;
 pub mod schema;
@@ -66,7 +67,7 @@ pub use blocks::{Block, Blocks};
 pub use error::LakeError;
 pub use heavy::MOST as HEAVY_JOBS;
 pub use holds::{Hold, HoldSubject, Holds};
-pub use layout::dump;
+pub use layout::{dump, file_schema};
 pub use lease::{Fence, Lease, Leases};
 pub use maintain::Done;
 pub use marks::{Mark, Marks};

@@ -65,6 +65,11 @@ impl Lake {
         Ok(Some(self.key.get_or_init(|| key).clone()))
     }
 
+    /// The store that holds the lake's files, for whoever scans them ([`Table::location`]).
+    pub fn objects(&self) -> Arc<dyn object_store::ObjectStore> {
+        self.store.root.clone()
+    }
+
     /// Workspaces that have tables.
     pub async fn workspaces(&self) -> Result<Vec<Workspace>, LakeError> {
         self.workspaces_except(|_| false).await

@@ -169,6 +169,11 @@ impl Table {
         Ok(self.state.files.values().cloned().collect())
     }
 
+    /// Where a file of the table is, below the root of [`Lake::objects`].
+    pub fn location(&self, file: &TableFile) -> object_store::path::Path {
+        self.place.file(&file.path)
+    }
+
     /// What commits after `version` (exclusive) changed, up to this handle's version. `None` when the log no longer
     /// reaches back that far: start from `files`.
     pub async fn changes_since(&self, version: i64) -> Result<Option<Vec<CommitChanges>>, LakeError> {

@@ -22,6 +22,7 @@ mod live;
 mod once;
 mod recheck;
 mod rewrite;
+mod running;
 mod upkeep;
 mod workspace;
 
@@ -34,6 +35,7 @@ pub use self::driver::Sealer;
 pub use self::live::Timing;
 pub use self::once::{Once, Step, Told};
 pub use self::recheck::Recheck;
+pub use self::running::running;
 use crate::enrich::fold::{Folded, fold};
 use crate::model::{Fact, Workspace};
 use crate::sink::lake::forget::Forgetter;

@@ -1,0 +1,38 @@
+//! Who reads what.
+
+use crate::auth::{Login, Permission, Role};
+use crate::model::Workspace;
+use crate::sink::lake::TableKind;
+use crate::sink::lake::schema::Column;
+
+/// What a session may see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    pub workspace: Workspace,
+    pub role: Role,
+    /// Who is written into the audit table.
+    pub principal: Option<String>,
+}
+
+impl Access {
+    /// Everything of a workspace: who can read the lake's files needs nobody's leave.
+    pub fn whole(workspace: Workspace) -> Access {
+        Access { workspace, role: Role::Admin, principal: None }
+    }
+
+    /// Whether a column's values are shown; otherwise it is NULL.
+    pub fn shows(&self, column: &Column) -> bool {
+        !column.is_content() || self.role.may(Permission::ReadContent)
+    }
+
+    /// Whether a table is there at all.
+    pub fn has(&self, _kind: TableKind) -> bool {
+        self.role.may(Permission::Read)
+    }
+}
+
+impl From<&Login> for Access {
+    fn from(login: &Login) -> Access {
+        Access { workspace: login.workspace.clone(), role: login.role, principal: login.principal.clone() }
+    }
+}

@@ -1,0 +1,86 @@
+//! Every refusal, with its SQLSTATE (PostgreSQL's Appendix A).
+
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError};
+
+/// Why a statement is not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("{0}")]
+    Syntax(String),
+    #[error("{0}")]
+    Engine(Box<DataFusionError>),
+    #[error("this is read-only: SELECT, EXPLAIN and SHOW are answered, nothing else")]
+    ReadOnly,
+    #[error("{0}")]
+    Setting(String),
+    #[error("the statement is longer than {0} bytes")]
+    TooLong(usize),
+    #[error("one query may hold {0} statements at most")]
+    TooMany(usize),
+    #[error("too many queries run and wait already: try again later")]
+    Busy,
+    #[error(
+        "canceling statement due to statement timeout ({seconds} s): narrow the time range, or select fewer columns"
+    )]
+    Deadline { seconds: u64 },
+    #[error("canceling statement due to user request")]
+    Canceled,
+    #[error("the result has more than {0}: add LIMIT, a filter or an aggregate")]
+    TooLarge(String),
+    #[error("this read of content could not be recorded in the audit table, so it is refused: try again later")]
+    Unrecorded,
+    #[error("{0}")]
+    Live(String),
+    #[error("the query stopped for a reason that is in the server's log")]
+    Broken,
+}
+
+impl Refused {
+    pub fn sqlstate(&self) -> &'static str {
+        match self {
+            Refused::Syntax(_) => "42601",
+            Refused::Engine(error) => engine(error),
+            Refused::ReadOnly => "25006",
+            Refused::Setting(_) => "42704",
+            Refused::TooLong(_) | Refused::TooMany(_) | Refused::TooLarge(_) | Refused::Live(_) => "54000",
+            Refused::Busy => "53300",
+            Refused::Deadline { .. } | Refused::Canceled => "57014",
+            Refused::Unrecorded => "58030",
+            Refused::Broken => "XX000",
+        }
+    }
+}
+
+fn engine(error: &DataFusionError) -> &'static str {
+    match error.find_root() {
+        DataFusionError::SQL(..) => "42601",
+        DataFusionError::SchemaError(error, _) => match **error {
+            SchemaError::FieldNotFound { .. } => "42703",
+            SchemaError::AmbiguousReference { .. } => "42702",
+            _ => "42P10",
+        },
+        DataFusionError::Plan(text) if text.contains("not found") => "42P01",
+        DataFusionError::Plan(_) => "42601",
+        DataFusionError::ResourcesExhausted(_) => "53200",
+        DataFusionError::NotImplemented(_) => "0A000",
+        DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => "22000",
+        DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => "58030",
+        DataFusionError::External(error) => error.downcast_ref::<Refused>().map_or("58030", Refused::sqlstate),
+        _ => "XX000",
+    }
+}
+
+impl From<DataFusionError> for Refused {
+    fn from(error: DataFusionError) -> Refused {
+        Refused::Engine(Box::new(error))
+    }
+}
+
+impl From<Refused> for PgWireError {
+    fn from(refused: Refused) -> PgWireError {
+        let info = ErrorInfo::new("ERROR".to_owned(), refused.sqlstate().to_owned(), refused.to_string());
+        PgWireError::UserError(Box::new(info))
+    }
+}

@@ -1,0 +1,103 @@
+//! The tables' lists of files, shared by all sessions.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use object_store::path::Path;
+use tokio::time::Instant;
+
+use crate::model::Workspace;
+use crate::sink::lake::{Lake, LakeError, Table, TableKind};
+
+/// A list of files is read anew when it is older.
+const FRESH: Duration = Duration::from_millis(500);
+
+/// A data file to scan.
+#[derive(Clone, Debug)]
+pub struct DataFile {
+    /// Below the store's root.
+    pub location: Path,
+    pub size: u64,
+    /// The partition: days since 1970-01-01.
+    pub date: i32,
+}
+
+/// The lists of all tables that somebody asked for.
+pub struct Files {
+    lake: Lake,
+    open: Mutex<HashMap<(Workspace, TableKind), Arc<Slot>>>,
+}
+
+type Slot = tokio::sync::Mutex<Option<Known>>;
+
+struct Known {
+    table: Table,
+    at: Instant,
+}
+
+impl Files {
+    pub fn new(lake: Lake) -> Files {
+        Files { lake, open: Mutex::default() }
+    }
+
+    pub fn lake(&self) -> &Lake {
+        &self.lake
+    }
+
+    /// The files that may hold rows of `sessions` (`None`: of any). None where the table does not exist yet.
+    ///
+    /// # Errors
+    /// When the table's log cannot be read.
+    pub async fn list(
+        &self,
+        workspace: &Workspace,
+        kind: TableKind,
+        sessions: Option<&[String]>,
+    ) -> Result<Vec<DataFile>, LakeError> {
+        // Access was checked: the map holds workspaces that have a token or a table, and no name that was guessed.
+        let slot = {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(open.entry((workspace.clone(), kind)).or_default())
+        };
+        let mut slot = slot.lock().await;
+        match slot.as_mut() {
+            Some(known) if known.at.elapsed() < FRESH => {}
+            Some(known) => {
+                known.table.refresh().await?;
+                known.at = Instant::now();
+            }
+            None => {
+                let at = Instant::now();
+                *slot = self.lake.existing(workspace, kind).await?.map(|table| Known { table, at });
+            }
+        }
+        let Some(Known { table, .. }) = slot.as_ref() else { return Ok(Vec::new()) };
+        let tags = sessions.map(|ids| ids.iter().map(|id| table.session_tag(id)).collect::<Vec<_>>());
+        let may_hold = |held: &Option<Arc<[u64]>>| match (held, &tags) {
+            (Some(held), Some(tags)) => tags.iter().any(|tag| held.binary_search(tag).is_ok()),
+            _ => true,
+        };
+        let files = table.files().await?.into_iter().filter(|file| may_hold(&file.sessions));
+        Ok(files.map(|file| DataFile { location: table.location(&file), size: file.size, date: file.date }).collect())
+    }
+
+    /// Looks at every table anew the next time: a file of the list was gone.
+    pub async fn expire(&self, workspace: &Workspace) {
+        let slots: Vec<Arc<Slot>> = {
+            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.iter().filter(|((of, _), _)| of == workspace).map(|(_, slot)| Arc::clone(slot)).collect()
+        };
+        for slot in slots {
+            if let Some(known) = slot.lock().await.as_mut() {
+                known.at -= 2 * FRESH;
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Files(..)")
+    }
+}

@@ -1,0 +1,35 @@
+//! SQL over the lake: DataFusion's engine, PostgreSQL's protocol, roles below every plan.
+//!
+//! ```text
+//! wire      sockets, TLS, login, PostgreSQL's messages       statement  text -> what may run -> rows within limits
+//! engine    what all sessions share: memory, spill, files    access     who reads what
+//! tables    a Delta table as DataFusion sees it              files      a table's list of files, at most a second old
+//! live      running sessions, folded when they are asked for functions  what PostgreSQL has and DataFusion lacks
+//! error     every refusal with its SQLSTATE
+//! ```
+//!
+//! A role's limits are below the plan: a viewer's tables do not have the content columns, what the statement sees under
+//! their names are NULL literals. No filter, join or error message can reach what is not there. A workspace's tables are
+//! the only ones in the session's catalog. Nothing is written, and no file or URL can be named.
+
+mod access;
+mod audit;
+mod engine;
+mod error;
+mod files;
+mod functions;
+mod live;
+mod memory;
+mod options;
+mod settings;
+mod statement;
+mod tables;
+mod wire;
+
+pub use access::Access;
+pub use audit::{Audit, Read};
+pub use engine::Engine;
+pub use error::Refused;
+pub use options::QueryOptions;
+pub use statement::{Bounds, Results, Session};
+pub use wire::{Server, ServerOptions};

@@ -1,0 +1,108 @@
+"""Runs every query of the dashboards in examples/grafana against a server, as Grafana's PostgreSQL data source would: the
+macros expanded as its Go code does, by the simple and the extended protocol. Arguments: port, database, user, password.
+Prints {"queries": n, "empty": [...], "wrong": [...], "cost": [dashboard's, table's]}."""
+
+import json
+import pathlib
+import re
+import sys
+
+import psycopg
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DASHBOARDS = ROOT / "examples/grafana/dashboards"
+PORT, DATABASE, USER, PASSWORD = sys.argv[1:5]
+FROM, TO = "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
+EPOCH = (1577836800, 4070908800)
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def interval(text):
+    text = text.strip().strip("'\"")
+    if text == "$__interval":
+        return 3600
+    number, unit = re.fullmatch(r"(\d+)([smhd])", text).groups()
+    return int(number) * SECONDS[unit]
+
+
+def group(arguments):
+    column, width = [part.strip() for part in arguments.split(",")][:2]
+    seconds = interval(width)
+    return f"floor(extract(epoch from {column})/{seconds})*{seconds}"
+
+
+# As in pkg/tsdb/grafana-postgresql-datasource/macros.go, without TimescaleDB.
+MACROS = {
+    "__timeFilter": lambda a: f"{a} BETWEEN '{FROM}' AND '{TO}'",
+    "__timeFrom": lambda a: f"'{FROM}'",
+    "__timeTo": lambda a: f"'{TO}'",
+    "__timeGroup": group,
+    "__timeGroupAlias": lambda a: group(a) + ' AS "time"',
+    "__time": lambda a: f'{a} AS "time"',
+    "__timeEpoch": lambda a: f'extract(epoch from {a}) as "time"',
+    "__unixEpochFilter": lambda a: f"{a} >= {EPOCH[0]} AND {a} <= {EPOCH[1]}",
+    "__unixEpochFrom": lambda a: str(EPOCH[0]),
+    "__unixEpochTo": lambda a: str(EPOCH[1]),
+    "__unixEpochGroup": lambda a: f"floor(({a.split(',')[0]})/{interval(a.split(',')[1])})*{interval(a.split(',')[1])}",
+}
+
+
+def expand(sql, variables):
+    def variable(match):
+        name, how = match.group(1), match.group(2)
+        values = variables[name]
+        if how == "sqlstring":
+            return ",".join("'" + value.replace("'", "''") + "'" for value in values)
+        return values[0]
+
+    sql = re.sub(r"\$\{(\w+)(?::(\w+))?\}", variable, sql)
+    return re.sub(r"\$(__\w+)\(([^()]*)\)", lambda m: MACROS[m.group(1)](m.group(2)), sql)
+
+
+def run(connection, sql, simple):
+    cursor = psycopg.ClientCursor(connection) if simple else connection.cursor()
+    cursor.execute(sql, None, **({} if simple else {"prepare": True}))
+    return [column.name for column in cursor.description], cursor.fetchall()
+
+
+def targets(dashboard):
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", []):
+            yield panel, target
+
+
+def main():
+    connection = psycopg.connect(host="127.0.0.1", port=PORT, dbname=DATABASE, user=USER, password=PASSWORD,
+                                 autocommit=True)
+    session, cost = connection.execute(
+        "SELECT session_id, cost_usd::text FROM sessions ORDER BY cost_usd DESC NULLS LAST LIMIT 1").fetchone()
+    count, empty, wrong, shown = 0, [], [], None
+    for path in sorted(DASHBOARDS.glob("*.json")):
+        dashboard = json.loads(path.read_text())
+        variables = {"session": [session]}
+        for variable in dashboard["templating"]["list"]:
+            if variable["type"] == "query":
+                rows = run(connection, expand(variable["query"], variables), True)[1]
+                variables[variable["name"]] = [row[0] for row in rows] or [""]
+        for panel, target in targets(dashboard):
+            count += 1
+            name = f"{path.stem}: {panel['title']}"
+            sql = expand(target["rawSql"], variables)
+            try:
+                both = [run(connection, sql, simple) for simple in (True, False)]
+            except psycopg.Error as error:
+                wrong.append(f"{name}: {error}\n{sql}")
+                continue
+            if both[0] != both[1]:
+                wrong.append(f"{name}: the protocols differ: {both}")
+            columns, rows = both[0]
+            if target["format"] == "time_series" and columns[0] != "time":
+                wrong.append(f"{name}: the first column is {columns[0]}, not time")
+            if not rows:
+                empty.append(name)
+            if name == "session: Cost":
+                shown = rows[0][0]
+    print(json.dumps({"queries": count, "empty": empty, "wrong": wrong, "cost": [float(shown), float(cost)]}))
+
+
+main()
