@@ -2,16 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::arrow::util::pretty::pretty_format_batches_with_schema;
-use datafusion::arrow::{csv, json};
-use datafusion::parquet::arrow::ArrowWriter;
 
 use super::failure::Failure;
 use super::options::ConfigArgs;
@@ -19,7 +14,7 @@ use super::render::safe::clean;
 use super::sessions::open_lake;
 use crate::clock::Clock;
 use crate::model::Workspace;
-use crate::query::{Access, Bounds, Engine, QueryOptions, Refused, Results, Session};
+use crate::query::{Access, Bounds, Engine, QueryOptions, Refused, Results, Session, output};
 
 /// Ask the lake in SQL
 ///
@@ -100,65 +95,24 @@ fn failed(refused: Refused) -> Failure {
     Failure::Failed(anyhow!("{refused}"))
 }
 
-async fn write(format: Format, path: Option<&std::path::Path>, results: Results) -> Result<(), Failure> {
-    let to: Box<dyn Write + Send> = match path {
+async fn write(format: Format, path: Option<&Path>, results: Results) -> Result<(), Failure> {
+    let mut to: Box<dyn Write + Send> = match path {
         Some(path) => Box::new(File::create(path).with_context(|| format!("cannot create {}", path.display()))?),
         None => Box::new(io::stdout()),
     };
-    match format {
-        Format::Table => table(to, results).await,
-        Format::Csv => {
-            let mut writer = csv::WriterBuilder::new().with_header(true).build(to);
-            // Rows of a result without rows have a header all the same.
-            let empty = RecordBatch::new_empty(flat(&results.schema)?);
-            writer.write(&empty).map_err(anyhow::Error::new)?;
-            each(results, |batch| Ok(writer.write(&batch)?)).await
+    let format = match format {
+        Format::Csv => output::Format::Csv,
+        Format::Json => output::Format::Json,
+        Format::Parquet => output::Format::Parquet,
+        Format::Table => {
+            let (text, rows, more) = output::table(results, TABLE_ROWS).await.map_err(failed)?;
+            // What agents wrote may steer a terminal.
+            for line in text.lines() {
+                writeln!(to, "{}", clean(line))?;
+            }
+            let rest = if more { ", the rest is left out" } else { "" };
+            return Ok(writeln!(to, "({rows} rows{rest})")?);
         }
-        Format::Json => {
-            let mut writer = json::LineDelimitedWriter::new(to);
-            each(results, |batch| Ok(writer.write(&batch)?)).await
-        }
-        Format::Parquet => {
-            let mut writer = ArrowWriter::try_new(to, results.schema.clone(), None).map_err(anyhow::Error::new)?;
-            each(results, |batch| Ok(writer.write(&batch)?)).await?;
-            writer.close().map_err(anyhow::Error::new)?;
-            Ok(())
-        }
-    }
-}
-
-/// CSV has no lists.
-fn flat(schema: &SchemaRef) -> anyhow::Result<SchemaRef> {
-    match schema.fields().iter().find(|field| field.data_type().is_nested()) {
-        Some(field) => {
-            bail!("column {} is a list, which CSV has not: choose --format json, or other columns", field.name())
-        }
-        None => Ok(schema.clone()),
-    }
-}
-
-async fn each(mut results: Results, mut write: impl FnMut(RecordBatch) -> anyhow::Result<()>) -> Result<(), Failure> {
-    while let Some(batch) = results.next().await.map_err(failed)? {
-        write(batch)?;
-    }
-    Ok(())
-}
-
-async fn table(mut to: Box<dyn Write + Send>, mut results: Results) -> Result<(), Failure> {
-    let (mut batches, mut rows, schema) = (Vec::new(), 0, results.schema.clone());
-    while let Some(batch) = results.next().await.map_err(failed)? {
-        let left = TABLE_ROWS - rows;
-        rows += batch.num_rows().min(left);
-        batches.push(batch.slice(0, batch.num_rows().min(left)));
-        if rows == TABLE_ROWS {
-            break;
-        }
-    }
-    let text = pretty_format_batches_with_schema(schema, &batches).map_err(anyhow::Error::new)?;
-    // What agents wrote may steer a terminal.
-    for line in text.to_string().lines() {
-        writeln!(to, "{}", clean(line))?;
-    }
-    let rows = if rows == TABLE_ROWS { format!("{rows} rows, the rest is left out") } else { format!("{rows} rows") };
-    Ok(writeln!(to, "({rows})")?)
+    };
+    Ok(output::write(format, to, results).await.map_err(anyhow::Error::new)?)
 }

@@ -5,7 +5,7 @@
 //! engine    what all sessions share: memory, spill, files    access     who reads what
 //! tables    a Delta table as DataFusion sees it              files      a table's list of files, at most a second old
 //! live      running sessions, folded when they are asked for functions  what PostgreSQL has and DataFusion lacks
-//! error     every refusal with its SQLSTATE
+//! output    rows as files                                error      every refusal with its SQLSTATE
 //! ```
 //!
 //! A role's limits are below the plan: a viewer's tables do not have the content columns, what the statement sees under
@@ -21,6 +21,7 @@ mod functions;
 mod live;
 mod memory;
 mod options;
+pub mod output;
 mod settings;
 mod statement;
 mod tables;

@@ -26,10 +26,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Crates that only these modules may name.
 const OWNED: &[(&str, &[&str])] = &[
-    ("arrow::", &["sink", "query", "cli"]),
-    ("parquet::", &["sink", "query", "cli"]),
+    ("arrow::", &["sink", "query"]),
+    ("parquet::", &["sink", "query"]),
     ("object_store::", &["sink", "query"]),
-    ("datafusion::", &["query", "cli"]),
+    ("datafusion::", &["query"]),
     ("datafusion_postgres::", &["query"]),
     ("deltalake_core::", &["sink"]),
     ("tonic::", &["receiver"]),
