@@ -1,6 +1,6 @@
 //! From a statement's text to rows, within limits.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
@@ -17,7 +17,7 @@ use datafusion::sql::sqlparser::ast::Statement;
 use datafusion_postgres::datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::access::Access;
@@ -119,15 +119,16 @@ impl Session {
         };
         let schema = stream.schema();
         let (rows, taken) = mpsc::channel(AHEAD);
-        let outcome = Arc::new(Mutex::new(None));
+        let (end, outcome) = oneshot::channel();
         let pump = Pump { session: self.clone(), plan, stream, rows, _permits: permits };
-        let (end, seconds) = (Arc::clone(&outcome), bounds.deadline.as_secs());
+        let seconds = bounds.deadline.as_secs();
         tokio::spawn(async move {
             let ended = tokio::select! {
                 () = cancel => Err(Refused::Canceled),
                 ended = timeout_at(until, pump.run()) => ended.unwrap_or(Err(Refused::Deadline { seconds })),
             };
-            *end.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
+            // Whoever asked may have gone.
+            let _ = end.send(ended);
         });
         Ok(Results { schema, taken, outcome })
     }
@@ -213,7 +214,7 @@ fn is_gone(error: &DataFusionError) -> bool {
 pub struct Results {
     pub schema: SchemaRef,
     taken: mpsc::Receiver<RecordBatch>,
-    outcome: Arc<Mutex<Option<Result<(), Refused>>>>,
+    outcome: oneshot::Receiver<Result<(), Refused>>,
 }
 
 impl Results {
@@ -225,14 +226,11 @@ impl Results {
         if let Some(batch) = self.taken.recv().await {
             return Ok(Some(batch));
         }
-        // The task sets the outcome after its sender is gone.
-        for _ in 0..1_000 {
-            if let Some(outcome) = self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                return outcome.map(|()| None);
-            }
-            tokio::task::yield_now().await;
+        // A task that panicked says nothing.
+        match (&mut self.outcome).await {
+            Ok(outcome) => outcome.map(|()| None),
+            Err(_) => Err(Refused::Broken),
         }
-        Err(Refused::Broken)
     }
 }
 
