@@ -236,7 +236,7 @@ fn hostile_statements_are_refused_or_stopped() {
         ("SELECT * INTO t FROM events", "25006"),
         ("SET datafusion.execution.batch_size = 1", "42704"),
         ("SET ROLE postgres", "42704"),
-        ("SELECT * FROM read_csv('/etc/passwd')", "42601"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "42P01"),
         ("SELECT * FROM '/etc/passwd'", "42P01"),
         ("SELECT * FROM \"file:///etc/passwd\"", "42P01"),
         ("SELECT pg_read_file('/etc/passwd')", "42601"),

@@ -75,7 +75,7 @@ def main():
     connection = psycopg.connect(host="127.0.0.1", port=PORT, dbname=DATABASE, user=USER, password=PASSWORD,
                                  autocommit=True)
     session, cost = connection.execute(
-        "SELECT session_id, cost_usd::text FROM sessions ORDER BY cost_usd DESC NULLS LAST LIMIT 1").fetchone()
+        "SELECT session_id, coalesce(cost_usd, 0)::text AS cost FROM sessions ORDER BY coalesce(cost_usd, 0) DESC LIMIT 1").fetchone()
     count, empty, wrong, shown = 0, [], [], None
     for path in sorted(DASHBOARDS.glob("*.json")):
         dashboard = json.loads(path.read_text())
