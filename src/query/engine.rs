@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::catalog::information_schema::INFORMATION_SCHEMA;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SessionStateBuilder;
@@ -19,6 +20,7 @@ use url::Url;
 
 use super::access::Access;
 use super::audit::Audit;
+use super::columns::Information;
 use super::files::Files;
 use super::functions;
 use super::live::{LiveTable, Lively};
@@ -43,6 +45,8 @@ struct Shared {
     /// Places for queries that run, and for those that run or wait.
     running: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
+    /// Places for statements that are being understood.
+    planning: Semaphore,
     audit: Option<Audit>,
     recheck: Option<Recheck>,
     clock: Clock,
@@ -70,9 +74,21 @@ impl Engine {
             RuntimeEnvBuilder::new().with_disk_manager_builder(disk).with_object_store_registry(store).build()?;
         let running = Arc::new(Semaphore::new(options.running));
         let admitted = Arc::new(Semaphore::new(options.running + options.waiting));
+        let planning = Semaphore::new(options.running);
         let memory = Arc::new(GreedyMemoryPool::new(options.memory));
         let files = Arc::new(Files::new(lake));
-        Ok(Engine(Arc::new(Shared { files, options, runtime, memory, running, admitted, audit, recheck, clock })))
+        Ok(Engine(Arc::new(Shared {
+            files,
+            options,
+            runtime,
+            memory,
+            running,
+            admitted,
+            planning,
+            audit,
+            recheck,
+            clock,
+        })))
     }
 
     pub fn options(&self) -> &QueryOptions {
@@ -89,6 +105,10 @@ impl Engine {
 
     pub(super) fn admitted(&self) -> &Arc<Semaphore> {
         &self.0.admitted
+    }
+
+    pub(super) fn planning(&self) -> &Semaphore {
+        &self.0.planning
     }
 
     pub(super) fn audit(&self) -> Option<&Audit> {
@@ -120,7 +140,11 @@ impl Engine {
             .with_default_features()
             .build();
         let context = SessionContext::new_with_state(state);
-        context.register_catalog(name, Arc::new(catalog));
+        let catalog: Arc<dyn CatalogProvider> = Arc::new(catalog);
+        context.register_catalog(name, Arc::clone(&catalog));
+        let list = Arc::clone(context.state().catalog_list());
+        let information = Information::new(name, Arc::clone(&catalog), list);
+        catalog.register_schema(INFORMATION_SCHEMA, Arc::new(information))?;
         let mut functions = context.clone();
         datafusion_pg_functions::register_all(&mut functions);
         functions::install(&context);
@@ -174,7 +198,8 @@ fn config(database: &str) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(database, "public")
         .with_create_default_catalog_and_schema(false)
-        .with_information_schema(true);
+        // A schema of the catalog: ours.
+        .with_information_schema(false);
     let options = config.options_mut();
     // Content is decoded only in rows that the other filters leave.
     options.execution.parquet.pushdown_filters = true;

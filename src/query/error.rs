@@ -19,6 +19,8 @@ pub enum Refused {
     TooLong(usize),
     #[error("one query may hold {0} statements at most")]
     TooMany(usize),
+    #[error("too many statements are prepared and not closed: close some of them first")]
+    TooManyPrepared,
     #[error("too many queries run and wait already: try again later")]
     Busy,
     #[error(
@@ -45,7 +47,7 @@ impl Refused {
             Refused::ReadOnly => "25006",
             Refused::Setting(_) => "42704",
             Refused::TooLong(_) | Refused::TooMany(_) | Refused::TooLarge(_) | Refused::Live(_) => "54000",
-            Refused::Busy => "53300",
+            Refused::Busy | Refused::TooManyPrepared => "53300",
             Refused::Deadline { .. } | Refused::Canceled => "57014",
             Refused::Unrecorded => "58030",
             Refused::Broken => "XX000",

@@ -20,7 +20,7 @@ use super::tables::{schema, sessions};
 use crate::clock::Clock;
 use crate::model::{Fact, Kind, Status};
 use crate::sink::lake::seal::{Recheck, running};
-use crate::sink::lake::{Lake, LakeError, Table, TableKind, rows};
+use crate::sink::lake::{Block, Lake, LakeError, Table, TableKind, fact_bytes};
 
 /// What folding needs.
 #[derive(Clone)]
@@ -56,18 +56,16 @@ impl LiveTable {
     }
 
     /// The rows of the sessions that run; with `wanted`, of those among them.
-    async fn fold(&self, wanted: Option<Vec<String>>) -> Result<RecordBatch, Error> {
+    async fn fold(&self, wanted: Option<Vec<String>>) -> Result<Vec<RecordBatch>, Error> {
         let facts = self.lively.lake.existing(&self.access.workspace, TableKind::Facts).await?;
-        let Some(facts) = facts else { return Ok(RecordBatch::new_empty(Arc::clone(&self.schema))) };
+        let Some(facts) = facts else { return Ok(Vec::new()) };
         let gathered = self.gather(&facts, wanted).await?;
-        let folded = running(gathered, self.access.workspace.clone(), self.lively.recheck.clone()).await;
-        let (batch, days) = match self.kind {
-            TableKind::Sessions => {
-                rows::sessions(&folded.into_iter().map(|folded| folded.session).collect::<Vec<_>>())?
-            }
-            _ => rows::events(&folded.into_iter().flat_map(|folded| folded.events).collect::<Vec<_>>())?,
+        let folded = running(gathered, self.access.workspace.clone(), self.lively.recheck.clone()).await?;
+        let blocks = match self.kind {
+            TableKind::Sessions => folded.sessions,
+            _ => folded.events,
         };
-        Ok(self.shown(&batch, days)?)
+        Ok(blocks.iter().map(|block| self.shown(block)).collect::<Result<_>>()?)
     }
 
     async fn gather(&self, facts: &Table, wanted: Option<Vec<String>>) -> Result<HashMap<String, Vec<Fact>>, Error> {
@@ -92,7 +90,7 @@ impl LiveTable {
                 continue;
             }
             for fact in facts.read_facts(&file, Some(&active)).await? {
-                bytes += rows::weight(&fact);
+                bytes += fact_bytes(&fact);
                 if bytes > options.live_bytes {
                     let text = "the running sessions are too large to be folded now: add WHERE session_id = '...'";
                     return Err(Error::Refused(Refused::Live(text.to_owned())));
@@ -135,8 +133,9 @@ impl LiveTable {
     }
 
     /// As statements see it: the partition last, hidden columns NULL.
-    fn shown(&self, batch: &RecordBatch, days: Vec<i32>) -> Result<RecordBatch> {
-        let days: Arc<dyn Array> = Arc::new(Date32Array::from(days));
+    fn shown(&self, block: &Block) -> Result<RecordBatch> {
+        let batch = block.batch();
+        let days: Arc<dyn Array> = Arc::new(Date32Array::from(vec![block.date(); batch.num_rows()]));
         let columns = self.schema.fields().iter().map(|field| {
             let hidden = self.kind.columns().any(|c| c.name == field.name() && !self.access.shows(c));
             if field.name() == self.kind.partition() {
@@ -188,8 +187,8 @@ impl TableProvider for LiveTable {
         filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let batch = self.fold(filters.iter().find_map(sessions)).await?;
-        let scan = MemorySourceConfig::try_new_exec(&[vec![batch]], Arc::clone(&self.schema), projection.cloned())?;
+        let batches = self.fold(filters.iter().find_map(sessions)).await?;
+        let scan = MemorySourceConfig::try_new_exec(&[batches], Arc::clone(&self.schema), projection.cloned())?;
         Ok(scan)
     }
 

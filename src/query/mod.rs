@@ -14,6 +14,7 @@
 
 mod access;
 mod audit;
+mod columns;
 mod engine;
 mod error;
 mod files;
@@ -22,6 +23,7 @@ mod live;
 mod memory;
 mod options;
 pub mod output;
+mod search_path;
 mod settings;
 mod statement;
 mod tables;

@@ -25,6 +25,7 @@ use super::audit::Read;
 use super::engine::Engine;
 use super::error::Refused;
 use super::live::LiveTable;
+use super::search_path;
 use super::tables::LakeTable;
 
 /// Statements in one text.
@@ -41,6 +42,17 @@ struct Inner {
     access: Access,
     context: SessionContext,
     parser: PostgresCompatibilityParser,
+}
+
+impl Drop for Inner {
+    /// The catalog holds schemas that hold the list of catalogs: nobody but this would let go of them.
+    fn drop(&mut self) {
+        let Some(catalog) = self.context.catalog(self.access.workspace.as_str()) else { return };
+        for schema in catalog.schema_names() {
+            // A schema that cannot be taken out is one that holds nothing.
+            let _ = catalog.deregister_schema(&schema, true);
+        }
+    }
 }
 
 /// When a statement stops whether or not it is done.
@@ -72,7 +84,8 @@ impl Session {
         if text.len() > most {
             return Err(Refused::TooLong(most));
         }
-        let statements = self.0.parser.parse(text).map_err(|error| Refused::Syntax(error.to_string()))?;
+        let mut statements = self.0.parser.parse(text).map_err(|error| Refused::Syntax(error.to_string()))?;
+        statements.iter_mut().for_each(search_path::fill);
         match statements.len() > MOST_STATEMENTS {
             true => Err(Refused::TooMany(MOST_STATEMENTS)),
             false => Ok(statements),
@@ -94,6 +107,9 @@ impl Session {
             return Err(Refused::ReadOnly);
         }
         let seconds = self.0.engine.options().deadline;
+        // A long text's plan takes much memory that nobody counts: few are made at a time.
+        let engine = &self.0.engine;
+        let _turn = timeout(engine.options().patience, engine.planning().acquire()).await.map_err(|_| Refused::Busy)?;
         let state = self.0.context.state();
         let planned = timeout(seconds, state.statement_to_plan(Parsed::Statement(Box::new(statement)))).await;
         let plan = planned.map_err(|_| Refused::Deadline { seconds: seconds.as_secs() })??;

@@ -110,11 +110,21 @@ impl Connection {
                 return Ok(());
             }
             let extended = message.is_extended_query();
-            let (startup, handler) = (Arc::clone(&startup), Arc::clone(&handler));
+            let counted = handler.held().count(&message);
+            if let Err(refused) = counted {
+                process_error(socket, refused.into(), extended).await?;
+                continue;
+            }
+            let prepared = match &message {
+                PgWireFrontendMessage::Parse(parse) => parse.name.clone(),
+                _ => None,
+            };
+            let (startup, simple) = (Arc::clone(&startup), Arc::clone(&handler));
             let (copy, cancel) = (Arc::clone(&copy), Arc::clone(&cancel));
-            let processed =
-                process_message(message, socket, startup, Arc::clone(&handler), handler, copy, cancel).await;
+            let processed = process_message(message, socket, startup, simple, Arc::clone(&handler), copy, cancel).await;
             if let Err(error) = processed {
+                // It was not kept.
+                prepared.iter().for_each(|name| handler.held().forget_statement(name));
                 let login = is_login(socket);
                 process_error(socket, error, extended).await?;
                 if login {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
@@ -23,6 +23,7 @@ use datafusion_postgres::pgwire::messages::startup::ParameterStatus;
 use datafusion_postgres::pgwire::types::format::FormatOptions;
 use futures::{FutureExt, Sink, SinkExt};
 
+use super::held::Held;
 use super::login::{Entered, fatal};
 use super::rows;
 use super::server::Shared;
@@ -47,6 +48,8 @@ enum What {
     Begin,
     Commit,
     Rollback,
+    /// A prepared statement, or all of them, are let go.
+    Deallocate(Option<String>),
     /// Nothing to be done, with the tag of its success.
     Nothing(&'static str),
 }
@@ -56,11 +59,18 @@ enum What {
 pub struct Handler {
     shared: Arc<Shared>,
     entered: Arc<OnceLock<Entered>>,
+    held: Arc<Mutex<Held>>,
 }
 
 impl Handler {
     pub fn new(shared: Arc<Shared>, entered: Arc<OnceLock<Entered>>) -> Handler {
-        Handler { shared, entered }
+        let held = Arc::new(Mutex::new(Held::new(shared.held.clone())));
+        Handler { shared, entered, held }
+    }
+
+    /// What the client has prepared and not closed.
+    pub fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whoever is logged in with a token that is still good.
@@ -81,8 +91,10 @@ impl Handler {
             Statement::StartTransaction { .. } => What::Begin,
             Statement::Commit { .. } => What::Commit,
             Statement::Rollback { .. } => What::Rollback,
-            Statement::Discard { .. } => What::Nothing("DISCARD ALL"),
-            Statement::Deallocate { .. } => What::Nothing("DEALLOCATE"),
+            Statement::Discard { .. } => What::Deallocate(None),
+            Statement::Deallocate { name, .. } => {
+                What::Deallocate((!name.value.eq_ignore_ascii_case("all")).then_some(name.value))
+            }
             Statement::Reset { .. } => What::Nothing("RESET"),
             Statement::Close { .. } => What::Nothing("CLOSE CURSOR"),
             query => What::Plan(Box::new(self.entered()?.session.plan(query).await?)),
@@ -92,7 +104,8 @@ impl Handler {
 
     async fn answer<C>(&self, client: &mut C, prepared: Prepared, format: &Format) -> PgWireResult<Response>
     where
-        C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         let Prepared { text, what } = prepared;
@@ -103,6 +116,14 @@ impl Handler {
             What::Begin => Response::TransactionStart(Tag::new("BEGIN")),
             What::Commit => Response::TransactionEnd(Tag::new("COMMIT")),
             What::Rollback => Response::TransactionEnd(Tag::new("ROLLBACK")),
+            What::Deallocate(name) => {
+                let mut held = self.held();
+                for name in name.map_or_else(|| held.statements(), |name| vec![name]) {
+                    client.portal_store().rm_statement(&name);
+                    held.forget_statement(&name);
+                }
+                Response::Execution(Tag::new("DEALLOCATE"))
+            }
             What::Nothing(tag) => Response::Execution(Tag::new(tag)),
         })
     }

@@ -6,6 +6,7 @@
 
 mod connection;
 mod handler;
+mod held;
 mod login;
 mod rows;
 mod server;

@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use super::connection::Connection;
+use super::held::Total;
 use crate::auth::Door;
 use crate::query::Engine;
 use crate::tls::Tls;
@@ -46,6 +47,8 @@ pub struct Shared {
     pub tls: Option<Tls>,
     pub options: ServerOptions,
     pub connections: Arc<ConnectionManager>,
+    /// Statements that all clients have prepared.
+    pub held: Total,
 }
 
 /// A running server; it stops when it is told to or dropped.
@@ -75,7 +78,8 @@ impl Server {
             .enable_all()
             .build()?;
         let stop = watch::Sender::new(false);
-        let shared = Arc::new(Shared { engine, door, tls, options, connections: Arc::new(ConnectionManager::new()) });
+        let (connections, held) = (Arc::new(ConnectionManager::new()), Total::default());
+        let shared = Arc::new(Shared { engine, door, tls, options, connections, held });
         let listener = listener.into_std()?;
         runtime.spawn(accept(shared, listener, stop.subscribe()));
         Ok(Server { stop, runtime: Some(runtime) })

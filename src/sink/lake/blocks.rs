@@ -55,6 +55,16 @@ impl Block {
         self.batch.get_array_memory_size()
     }
 
+    /// The rows in the schema of their files.
+    pub fn batch(&self) -> &RecordBatch {
+        &self.batch
+    }
+
+    /// The partition of all its rows: days since 1970-01-01. `None`: each row has its own.
+    pub fn date(&self) -> Option<i32> {
+        self.date
+    }
+
     /// The rows from the `first` one on.
     #[must_use]
     pub fn from(&self, first: usize) -> Block {

@@ -47,7 +47,6 @@ mod place;
 mod reader;
 mod rewrite;
 mod row;
-pub mod rows;
 #[cfg(test)]
 mod samples;
 pub mod schema;
@@ -76,3 +75,4 @@ pub use rewrite::{Anew, Erased, Erasure, Gone, Keep, Purged, Retention, Retentio
 pub use rewrite::{drop_files, erase_sessions, purge};
 pub use store::LakeOptions;
 pub use table::{Change, CommitChanges, Lake, NewFile, Table, TableFile, TableKind};
+pub use weight::fact as fact_bytes;

@@ -4,12 +4,32 @@ use std::collections::HashMap;
 
 use super::Recheck;
 use super::folding::{Gathered, Work, fold_all};
-use crate::enrich::fold::{Folded, fold};
+use super::rewrite::Rows;
+use crate::enrich::fold::fold;
 use crate::model::{Fact, Workspace};
+use crate::sink::lake::{Block, LakeError};
+
+/// Rows that are shown and not stored, as their tables have them.
+pub struct Running {
+    pub events: Vec<Block>,
+    pub sessions: Vec<Block>,
+}
 
 /// Folds the facts of each session. One that makes the fold panic is left out, and the log says so.
-pub async fn running(facts: HashMap<String, Vec<Fact>>, workspace: Workspace, recheck: Option<Recheck>) -> Vec<Folded> {
+///
+/// # Errors
+/// When the rows cannot be put into columns: a fault of our own.
+pub async fn running(
+    facts: HashMap<String, Vec<Fact>>,
+    workspace: Workspace,
+    recheck: Option<Recheck>,
+) -> Result<Running, LakeError> {
     let gathered = facts.into_iter().map(|(session, facts)| Gathered { session, facts, left_out: None, idle: false });
-    let work = Work { workspace, fold, recheck };
-    fold_all(gathered.collect(), work).await.into_iter().filter_map(|session| session.folded).collect()
+    let outcome = fold_all(gathered.collect(), Work { workspace, fold, recheck }).await?;
+    Ok(Running { events: all(outcome.events), sessions: all(outcome.sessions) })
+}
+
+/// A session that ended and goes on is settled by its facts, and still told of.
+fn all(rows: Rows) -> Vec<Block> {
+    [rows.running, rows.settled].concat()
 }
