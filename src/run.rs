@@ -252,7 +252,11 @@ pub async fn start(mut config: Config, clock: Clock) -> Result<Running> {
     }
 
     #[cfg(feature = "sql")]
-    let sql = listeners.sql.serve(&config, &lake, &door, recheck(redactor.clone()), &clock)?;
+    let sql = {
+        let (tombstones, redactor) = (&privacy.tombstones, redactor.clone());
+        let stages = sql::Stages { lake: &lake, door: &door, tombstones, redactor, journal: &journal, clock: &clock };
+        listeners.sql.serve(&config, stages)?
+    };
 
     let in_flight = config.in_flight_bytes.unwrap_or(config.memory_limit_bytes / 4);
     let budget = Budget::new(usize::try_from(in_flight).unwrap_or(usize::MAX));

@@ -14,7 +14,9 @@ use super::render::safe::clean;
 use super::sessions::open_lake;
 use crate::clock::Clock;
 use crate::model::Workspace;
-use crate::query::{Access, Bounds, Engine, QueryOptions, Refused, Results, Session, output};
+use crate::query::{Access, Bounds, Engine, QueryOptions, Refused, Results, Session, Sources, output};
+use crate::sink::lake::tombstones::{TombstoneStore, Tombstones};
+use crate::sink::lake::{Lake, LakeError};
 
 /// Ask the lake in SQL
 ///
@@ -77,7 +79,9 @@ impl Sql {
             idle_timeout: config.idle_timeout,
             ..QueryOptions::within(4 * config.memory_limit_bytes, spill)
         };
-        let engine = Engine::new(lake, options, None, None, Clock::system()).context("cannot set SQL up")?;
+        let tombstones = tombstones(&lake).await?;
+        let sources = Sources { lake, tombstones, recheck: None, audit: None };
+        let engine = Engine::new(sources, options, Clock::system()).context("cannot set SQL up")?;
         let session = Session::open(engine, Access::whole(workspace)).map_err(failed)?;
         let mut statements = session.parse(&self.statement).map_err(failed)?;
         let statement = statements.pop().filter(|_| statements.is_empty());
@@ -89,6 +93,21 @@ impl Sql {
         let results = session.run(plan, text, bounds).await.map_err(failed)?;
         write(self.format, self.output.as_deref(), results).await
     }
+}
+
+/// What must not be shown any more, as the lake says now. A lake that nobody wrote to yet has none.
+async fn tombstones(lake: &Lake) -> Result<Option<Tombstones>, Failure> {
+    let key = match lake.existing_key().await {
+        Ok(key) => key,
+        Err(LakeError::NoKey) => return Ok(None),
+        Err(error) => return Err(anyhow::Error::new(error).context("cannot read the lake's key").into()),
+    };
+    let tombstones = Tombstones::new(key);
+    let store = TombstoneStore::new(lake);
+    for (workspace, names) in store.all().await.context("cannot read the lake's tombstones")? {
+        tombstones.add(&workspace, names);
+    }
+    Ok(Some(tombstones))
 }
 
 fn failed(refused: Refused) -> Failure {

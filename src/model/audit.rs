@@ -1,11 +1,14 @@
 //! What was done to what is stored, and by whom: rows that only ever come, and hold no content.
 
-/// One row of the `audit` table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+/// One row of the `audit` table. As JSON it is what a batch of `Signal::Audit` holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct AuditEntry {
     /// Names the request: what a command printed, and a tombstone says.
     pub request_id: String,
-    /// `erase`, `private` or `reredact`; others may come.
+    /// `erase`, `private`, `reredact` or `read`; others may come.
     pub action: String,
     /// When it was done, UTC microseconds.
     pub time: i64,
@@ -17,7 +20,8 @@ pub struct AuditEntry {
     pub how: String,
     /// As the command was told.
     pub reason: Option<String>,
-    /// `done`, or `incomplete`: what `remaining` and `silent_writers` name may hold something still.
+    /// `done`, or `incomplete`: what `remaining` and `silent_writers` name may hold something still. Of a read: `begun`
+    /// before its first row goes out, then a row of its own with `done` or `stopped`.
     pub outcome: String,
     /// Keyed hashes of the sessions' ids: who knows an id and has the lake can tell whether it is meant. At most
     /// [`AuditEntry::MOST_NAMES`].
@@ -38,9 +42,15 @@ pub struct AuditEntry {
     pub silent_writers: Vec<String>,
     /// Objects that the store would not give up.
     pub remaining: Vec<String>,
+    /// The statement of a read, redacted.
+    pub statement: Option<String>,
+    /// Rows that a read was given; `None` as long as it is not over.
+    pub result_rows: Option<i64>,
 }
 
 impl AuditEntry {
+    /// The `action` of a statement that read content.
+    pub const READ: &str = "read";
     /// Hashes in one row.
     pub const MOST_NAMES: usize = 10_000;
 }

@@ -18,6 +18,8 @@ pub enum Signal {
     /// Hook envelopes, one JSON object a line (`{"id","seq","at","kind","session_id","data"}`; a raw hook has only
     /// `kind` and `data`).
     Hooks,
+    /// One `AuditEntry` as JSON: what the server did itself.
+    Audit,
 }
 
 /// What redaction did to one record of a batch, and the record's name before it.

@@ -26,8 +26,11 @@ impl Access {
     }
 
     /// Whether a table is there at all.
-    pub fn has(&self, _kind: TableKind) -> bool {
-        self.role.may(Permission::Read)
+    pub fn has(&self, kind: TableKind) -> bool {
+        self.role.may(match kind {
+            TableKind::Audit => Permission::ReadAudit,
+            _ => Permission::Read,
+        })
     }
 }
 

@@ -7,13 +7,40 @@ use futures::future::BoxFuture;
 
 use crate::model::Workspace;
 
-/// A statement that is about to read content.
+/// A statement that reads content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
+    /// Of this statement: 32 hex digits.
+    pub id: String,
+    pub state: State,
     pub workspace: Workspace,
     pub principal: Option<String>,
     /// The statement as it was sent: it may hold what nobody redacted yet.
     pub statement: String,
+}
+
+/// How far a read is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing was read yet.
+    Begun,
+    /// All rows were given.
+    Done { rows: u64 },
+    /// It failed, or was cut off, after some rows.
+    Stopped { rows: u64 },
+}
+
+impl Read {
+    /// A read that begins now.
+    ///
+    /// # Errors
+    /// When there is no randomness for its name.
+    pub fn begun(workspace: Workspace, principal: Option<String>, statement: String) -> Result<Read, String> {
+        let mut name = [0; 16];
+        getrandom::fill(&mut name).map_err(|error| error.to_string())?;
+        let id = name.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Read { id, state: State::Begun, workspace, principal, statement })
+    }
 }
 
 /// What keeps the record; a read that it cannot keep is refused. The error says why, for the log.

@@ -30,7 +30,19 @@ use super::tables::{LakeTable, STORE};
 use crate::clock::Clock;
 use crate::model::Workspace;
 use crate::sink::lake::seal::Recheck;
+use crate::sink::lake::tombstones::Tombstones;
 use crate::sink::lake::{Lake, LakeError, TableKind};
+
+/// Where rows come from, and who is told.
+pub struct Sources {
+    pub lake: Lake,
+    /// What must not be shown any more.
+    pub tombstones: Option<Tombstones>,
+    /// The second pass of redaction, for what is folded here.
+    pub recheck: Option<Recheck>,
+    /// Is told of every read of content. `None`: who reads the lake's files needs no leave.
+    pub audit: Option<Audit>,
+}
 
 /// The engine. Cheap to clone.
 #[derive(Clone)]
@@ -53,18 +65,12 @@ struct Shared {
 }
 
 impl Engine {
-    /// An engine over a lake. `audit` is told of every read of content (`None`: who reads the lake's files needs no
-    /// leave). `recheck`: the second pass of redaction, for what is folded here. Empties the spill directory.
+    /// An engine over a lake. Empties the spill directory.
     ///
     /// # Errors
     /// When the spill directory cannot be emptied and made.
-    pub fn new(
-        lake: Lake,
-        options: QueryOptions,
-        audit: Option<Audit>,
-        recheck: Option<Recheck>,
-        clock: Clock,
-    ) -> Result<Engine> {
+    pub fn new(sources: Sources, options: QueryOptions, clock: Clock) -> Result<Engine> {
+        let Sources { lake, tombstones, recheck, audit } = sources;
         empty(&options)?;
         let disk = DiskManagerBuilder::default()
             .with_mode(DiskManagerMode::Directories(vec![options.spill_dir.clone()]))
@@ -76,7 +82,7 @@ impl Engine {
         let admitted = Arc::new(Semaphore::new(options.running + options.waiting));
         let planning = Semaphore::new(options.running);
         let memory = Arc::new(GreedyMemoryPool::new(options.memory));
-        let files = Arc::new(Files::new(lake));
+        let files = Arc::new(Files::new(lake, tombstones));
         Ok(Engine(Arc::new(Shared {
             files,
             options,
@@ -168,7 +174,7 @@ impl Engine {
     fn lively(&self) -> Lively {
         let shared = &self.0;
         Lively {
-            lake: shared.files.lake().clone(),
+            files: Arc::clone(&shared.files),
             recheck: shared.recheck.clone(),
             clock: shared.clock.clone(),
             options: shared.options.clone(),

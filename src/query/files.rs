@@ -8,7 +8,8 @@ use object_store::path::Path;
 use tokio::time::Instant;
 
 use crate::model::Workspace;
-use crate::sink::lake::{Lake, LakeError, Table, TableKind};
+use crate::sink::lake::tombstones::Tombstones;
+use crate::sink::lake::{Lake, LakeError, Table, TableFile, TableKind};
 
 /// A list of files is read anew when it is older.
 const FRESH: Duration = Duration::from_millis(500);
@@ -21,11 +22,14 @@ pub struct DataFile {
     pub size: u64,
     /// The partition: days since 1970-01-01.
     pub date: i32,
+    /// It may hold rows of a session that was erased.
+    pub buried: bool,
 }
 
 /// The lists of all tables that somebody asked for.
 pub struct Files {
     lake: Lake,
+    tombstones: Option<Tombstones>,
     open: Mutex<HashMap<(Workspace, TableKind), Arc<Slot>>>,
 }
 
@@ -37,8 +41,14 @@ struct Known {
 }
 
 impl Files {
-    pub fn new(lake: Lake) -> Files {
-        Files { lake, open: Mutex::default() }
+    /// What has a tombstone is not shown.
+    pub fn new(lake: Lake, tombstones: Option<Tombstones>) -> Files {
+        Files { lake, tombstones, open: Mutex::default() }
+    }
+
+    /// Those of a workspace that has some.
+    pub fn tombstones(&self, workspace: &Workspace) -> Option<&Tombstones> {
+        self.tombstones.as_ref().filter(|tombstones| !tombstones.none_in(workspace))
     }
 
     pub fn lake(&self) -> &Lake {
@@ -79,7 +89,19 @@ impl Files {
             _ => true,
         };
         let files = table.files().await?.into_iter().filter(|file| may_hold(&file.sessions));
-        Ok(files.map(|file| DataFile { location: table.location(&file), size: file.size, date: file.date }).collect())
+        let tombstones = self.tombstones(workspace).filter(|_| kind != TableKind::Audit);
+        let buried = |held: &Option<Arc<[u64]>>| {
+            let may =
+                |tombstones: &Tombstones| held.as_ref().is_none_or(|tags| tombstones.may_be_among(workspace, tags));
+            tombstones.is_some_and(may)
+        };
+        let data_file = |file: TableFile| DataFile {
+            location: table.location(&file),
+            size: file.size,
+            date: file.date,
+            buried: buried(&file.sessions),
+        };
+        Ok(files.map(data_file).collect())
     }
 
     /// Looks at every table anew the next time: a file of the list was gone.

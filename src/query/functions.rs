@@ -13,7 +13,7 @@ use datafusion::scalar::ScalarValue;
 use super::settings;
 
 /// They make much of little in one step, past every measure of memory.
-const NOT_OFFERED: [&str; 4] = ["repeat", "lpad", "rpad", "array_repeat"];
+const NOT_OFFERED: [&str; 7] = ["repeat", "lpad", "rpad", "array_repeat", "array_resize", "range", "generate_series"];
 
 /// Gives the session its functions.
 pub fn install(context: &SessionContext) {

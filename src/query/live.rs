@@ -15,17 +15,18 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::access::Access;
 use super::error::Refused;
+use super::files::Files;
 use super::options::QueryOptions;
 use super::tables::{schema, sessions};
 use crate::clock::Clock;
 use crate::model::{Fact, Kind, Status};
 use crate::sink::lake::seal::{Recheck, running};
-use crate::sink::lake::{Block, Lake, LakeError, Table, TableKind, fact_bytes};
+use crate::sink::lake::{Block, LakeError, Table, TableKind, fact_bytes};
 
 /// What folding needs.
 #[derive(Clone)]
 pub struct Lively {
-    pub lake: Lake,
+    pub files: Arc<Files>,
     pub recheck: Option<Recheck>,
     pub clock: Clock,
     pub options: QueryOptions,
@@ -57,7 +58,7 @@ impl LiveTable {
 
     /// The rows of the sessions that run; with `wanted`, of those among them.
     async fn fold(&self, wanted: Option<Vec<String>>) -> Result<Vec<RecordBatch>, Error> {
-        let facts = self.lively.lake.existing(&self.access.workspace, TableKind::Facts).await?;
+        let facts = self.lively.files.lake().existing(&self.access.workspace, TableKind::Facts).await?;
         let Some(facts) = facts else { return Ok(Vec::new()) };
         let gathered = self.gather(&facts, wanted).await?;
         let folded = running(gathered, self.access.workspace.clone(), self.lively.recheck.clone()).await?;
@@ -89,7 +90,11 @@ impl LiveTable {
             if !holds {
                 continue;
             }
-            for fact in facts.read_facts(&file, Some(&active)).await? {
+            let mut read = facts.read_facts(&file, Some(&active)).await?;
+            if let Some(tombstones) = self.lively.files.tombstones(&self.access.workspace) {
+                read = tombstones.sift(&self.access.workspace, read).kept;
+            }
+            for fact in read {
                 bytes += fact_bytes(&fact);
                 if bytes > options.live_bytes {
                     let text = "the running sessions are too large to be folded now: add WHERE session_id = '...'";
@@ -119,7 +124,7 @@ impl LiveTable {
             }
         }
         // An end does not end a session that went on after it: what is stored as running runs.
-        if let Some(sessions) = self.lively.lake.existing(&self.access.workspace, TableKind::Sessions).await? {
+        if let Some(sessions) = self.lively.files.lake().existing(&self.access.workspace, TableKind::Sessions).await? {
             for file in sessions.files().await? {
                 for session in sessions.read_sessions(&file, Some(&ended)).await? {
                     if session.status == Status::Running {

@@ -14,6 +14,7 @@
 
 mod access;
 mod audit;
+mod buried;
 mod columns;
 mod engine;
 mod error;
@@ -30,8 +31,8 @@ mod tables;
 mod wire;
 
 pub use access::Access;
-pub use audit::{Audit, Read};
-pub use engine::Engine;
+pub use audit::{Audit, Read, State};
+pub use engine::{Engine, Sources};
 pub use error::Refused;
 pub use options::QueryOptions;
 pub use statement::{Bounds, Results, Session};

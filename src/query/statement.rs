@@ -1,6 +1,7 @@
 //! From a statement's text to rows, within limits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
@@ -21,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::access::Access;
-use super::audit::Read;
+use super::audit::{Audit, Read, State};
 use super::engine::Engine;
 use super::error::Refused;
 use super::live::LiveTable;
@@ -129,22 +130,30 @@ impl Session {
         let permits = self.turn().await?;
         let mut cancel = bounds.cancel;
         let begin = self.begin(&plan, text);
-        let stream = tokio::select! {
+        let (stream, read) = tokio::select! {
             () = &mut cancel => return Err(Refused::Canceled),
             begun = timeout_at(until, begin) => begun.map_err(|_| late())??,
         };
         let schema = stream.schema();
         let (rows, taken) = mpsc::channel(AHEAD);
         let (end, outcome) = oneshot::channel();
-        let pump = Pump { session: self.clone(), plan, stream, rows, _permits: permits };
-        let seconds = bounds.deadline.as_secs();
+        let given = Arc::new(AtomicU64::new(0));
+        let pump = Pump { session: self.clone(), plan, stream, rows, given: Arc::clone(&given), _permits: permits };
+        let (engine, seconds) = (self.0.engine.clone(), bounds.deadline.as_secs());
         tokio::spawn(async move {
             let ended = tokio::select! {
                 () = cancel => Err(Refused::Canceled),
                 ended = timeout_at(until, pump.run()) => ended.unwrap_or(Err(Refused::Deadline { seconds })),
             };
+            let rows = given.load(Ordering::Relaxed);
+            let state = if ended.is_ok() { State::Done { rows } } else { State::Stopped { rows } };
             // Whoever asked may have gone.
             let _ = end.send(ended);
+            if let (Some(audit), Some(read)) = (engine.audit(), read)
+                && let Err(error) = audit.keep(Read { state, ..read }).await
+            {
+                tracing::warn!(error, "the end of a read could not be recorded; its beginning is");
+            }
         });
         Ok(Results { schema, taken, outcome })
     }
@@ -158,16 +167,27 @@ impl Session {
         Ok([running, admitted])
     }
 
-    async fn begin(&self, plan: &LogicalPlan, text: String) -> Result<SendableRecordBatchStream, Refused> {
+    async fn begin(
+        &self,
+        plan: &LogicalPlan,
+        text: String,
+    ) -> Result<(SendableRecordBatchStream, Option<Read>), Refused> {
         let plan = self.0.context.state().optimize(plan)?;
-        if let Some(audit) = self.0.engine.audit().filter(|_| reads_content(&plan)) {
-            let Access { workspace, principal, .. } = self.0.access.clone();
-            audit.keep(Read { workspace, principal, statement: text }).await.map_err(|error| {
+        let read = match self.0.engine.audit().filter(|_| reads_content(&plan)) {
+            Some(audit) => Some(self.record(audit, text).await.map_err(|error| {
                 tracing::error!(error, "a read of content was refused: it could not be recorded");
                 Refused::Unrecorded
-            })?;
-        }
-        self.execute(&plan).await
+            })?),
+            None => None,
+        };
+        Ok((self.execute(&plan).await?, read))
+    }
+
+    async fn record(&self, audit: &Audit, text: String) -> Result<Read, String> {
+        let Access { workspace, principal, .. } = self.0.access.clone();
+        let read = Read::begun(workspace, principal, text)?;
+        audit.keep(read.clone()).await?;
+        Ok(read)
     }
 
     async fn execute(&self, optimised: &LogicalPlan) -> Result<SendableRecordBatchStream, Refused> {
@@ -183,6 +203,8 @@ struct Pump {
     plan: LogicalPlan,
     stream: SendableRecordBatchStream,
     rows: mpsc::Sender<RecordBatch>,
+    /// Rows that were taken.
+    given: Arc<AtomicU64>,
     _permits: [OwnedSemaphorePermit; 2],
 }
 
@@ -199,9 +221,11 @@ impl Pump {
                 None => return Ok(()),
                 Some(Ok(batch)) => {
                     fresh = false;
+                    let rows = batch.num_rows() as u64;
                     if self.rows.send(batch).await.is_err() {
                         return Ok(());
                     }
+                    self.given.fetch_add(rows, Ordering::Relaxed);
                 }
                 // A file was merged or erased between the list and the read: the newest list has others.
                 Some(Err(error)) if fresh && is_gone(&error) => {

@@ -23,11 +23,15 @@ use datafusion::scalar::ScalarValue;
 use object_store::ObjectMeta;
 
 use super::access::Access;
+use super::buried;
 use super::files::{DataFile, Files};
 use crate::sink::lake::{TableKind, file_schema};
 
 /// What the one store of the engine is registered as.
 pub const STORE: &str = "sessionlake://lake";
+
+/// The column that tombstones are about.
+pub const SESSION_ID: &str = "session_id";
 
 /// Footers of almost all files are smaller: one read opens a file.
 const FOOTER_HINT: usize = 64 << 10;
@@ -126,8 +130,15 @@ impl TableProvider for LakeTable {
         let names = wanted.iter().map(|column| self.schema.field(*column).name().as_str());
         let stored = self.stored.table_schema();
         let places: Vec<Option<usize>> = names.map(|name| stored.index_of(name).ok()).collect();
-        let scan = self.scan_files(state, files, places.iter().flatten().copied().collect())?;
-        if places.iter().all(Option::is_some) {
+        let mut columns: Vec<usize> = places.iter().flatten().copied().collect();
+        let erased = files.iter().any(|file| file.buried);
+        let id = stored.index_of(SESSION_ID).ok().filter(|id| erased && !columns.contains(id));
+        columns.extend(id);
+        let mut scan = self.scan_files(state, files, columns)?;
+        if let Some(tombstones) = self.files.tombstones(&self.access.workspace).filter(|_| erased) {
+            scan = buried::left_out(state, scan, tombstones, &self.access.workspace)?;
+        }
+        if places.iter().all(Option::is_some) && id.is_none() {
             return Ok(scan);
         }
         let mut next = 0;
@@ -195,7 +206,7 @@ fn on_days(state: &dyn Session, partition: &str, filter: &Expr, files: Vec<DataF
 
 /// The ids that a filter `session_id = '...'` or `session_id IN (...)` leaves.
 pub fn sessions(filter: &Expr) -> Option<Vec<String>> {
-    let is_id = |expr: &Expr| matches!(expr, Expr::Column(column) if column.name == "session_id");
+    let is_id = |expr: &Expr| matches!(expr, Expr::Column(column) if column.name == SESSION_ID);
     let text = |expr: &Expr| match expr {
         Expr::Literal(value, _) => value.try_as_str().flatten().map(str::to_owned),
         _ => None,

@@ -53,7 +53,7 @@ use crate::model::batch::{Batch, Envelope, RecordHits, Signal};
 use crate::model::otlp::identity::record_identity;
 use crate::model::otlp::schema::{self, Message};
 use crate::model::otlp::wire::WireError;
-use crate::model::{LakeKey, Workspace};
+use crate::model::{AuditEntry, LakeKey, Workspace};
 pub use compile::{CompileError, Compiled, Fault, MAX_COMPILED_BYTES};
 pub use current::Current;
 use engine::Place;
@@ -184,8 +184,8 @@ impl Redactor {
             Signal::Logs => &schema::EXPORT_LOGS_SERVICE_REQUEST,
             Signal::Metrics => &schema::EXPORT_METRICS_SERVICE_REQUEST,
             Signal::Traces => &schema::EXPORT_TRACE_SERVICE_REQUEST,
-            // Hooks are no protobuf: whatever these bytes are, they are not kept.
-            Signal::Hooks => return Err(WireError::WireType(7)),
+            // These are no protobuf: whatever the bytes are, they are not kept.
+            Signal::Hooks | Signal::Audit => return Err(WireError::WireType(7)),
         };
         let walked = otlp::redact(message, &request, &self.0.policies, &delivery.workspace, identity)?;
         let payload = walked.request.map_or(request, Bytes::from);
@@ -209,6 +209,14 @@ impl Redactor {
         let batch = (records > 0).then(|| self.seal(delivery, Signal::Hooks, lines.hits, lines.payload.into()));
         let (hits, reported) = (totals(lines.total), totals(lines.reported));
         RedactedHooks { batch, records, hits, reported, dropped: lines.dropped }
+    }
+
+    /// Redacts a row of the `audit` table: what people wrote in it.
+    pub fn redact_audit(&self, delivery: Delivery, entry: AuditEntry) -> RedactedBatch {
+        let redacted = |text: Option<String>| text.map(|text| self.redact_text(&text));
+        let entry = AuditEntry { reason: redacted(entry.reason), statement: redacted(entry.statement), ..entry };
+        let payload = serde_json::to_vec(&entry).expect("a row has only texts and numbers");
+        self.seal(delivery, Signal::Audit, Vec::new(), payload.into())
     }
 
     /// Redacts one text that is about to be shown or kept outside a batch.

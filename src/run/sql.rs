@@ -1,4 +1,4 @@
-//! SQL: where it listens, and what it may take.
+//! SQL: where it listens, what it may take, and where its reads of content are recorded.
 
 use std::net::SocketAddr;
 
@@ -8,9 +8,12 @@ use tokio::net::TcpListener;
 use crate::auth::Door;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::query::{Engine, QueryOptions, Server, ServerOptions};
+use crate::journal::Journal;
+use crate::model::AuditEntry;
+use crate::query::{Audit, Engine, QueryOptions, Read, Server, ServerOptions, Sources, State};
+use crate::redaction::{Current, Delivery};
 use crate::sink::lake::Lake;
-use crate::sink::lake::seal::Recheck;
+use crate::sink::lake::tombstones::Tombstones;
 use crate::tls::Tls;
 
 /// Files of sorts and joins that outgrow their memory, below the data directory.
@@ -22,6 +25,16 @@ pub struct Port {
     tls: Option<Tls>,
 }
 
+/// What the stage is given.
+pub struct Stages<'a> {
+    pub lake: &'a Lake,
+    pub door: &'a Door,
+    pub tombstones: &'a Tombstones,
+    pub redactor: Current,
+    pub journal: &'a Journal,
+    pub clock: &'a Clock,
+}
+
 impl Port {
     pub async fn bind(address: SocketAddr, tls: Option<Tls>) -> Result<Port> {
         let advice =
@@ -30,14 +43,53 @@ impl Port {
     }
 
     /// Answers queries over the lake.
-    pub fn serve(self, config: &Config, lake: &Lake, door: &Door, recheck: Recheck, clock: &Clock) -> Result<Server> {
+    pub fn serve(self, config: &Config, stages: Stages<'_>) -> Result<Server> {
+        let Stages { lake, door, tombstones, redactor, journal, clock } = stages;
         let options = QueryOptions {
             idle_timeout: config.idle_timeout,
             ..QueryOptions::within(config.memory_limit_bytes, config.data_dir.join(SPILL))
         };
-        let engine = Engine::new(lake.clone(), options, None, Some(recheck), clock.clone());
-        let engine = engine.context("cannot set SQL up")?;
+        let sources = Sources {
+            lake: lake.clone(),
+            tombstones: Some(tombstones.clone()),
+            recheck: Some(super::recheck(redactor.clone())),
+            audit: Some(audit(redactor, journal.clone(), clock.clone())),
+        };
+        let engine = Engine::new(sources, options, clock.clone()).context("cannot set SQL up")?;
         let server = Server::start(engine, door.clone(), self.tls, ServerOptions::default(), self.listener);
         server.context("cannot serve SQL")
+    }
+}
+
+/// Reads of content become rows of the table `audit`, through the journal like all that must not be lost.
+fn audit(redactor: Current, journal: Journal, clock: Clock) -> Audit {
+    Audit::new(move |read| {
+        let (redactor, journal, now) = (redactor.get(), journal.clone(), clock.now());
+        Box::pin(async move {
+            let delivery =
+                Delivery { workspace: read.workspace.clone(), principal: read.principal.clone(), received_at: now };
+            let batch = redactor.redact_audit(delivery, entry(read, now));
+            journal.append(batch).await.map(|_| ()).map_err(|error| error.to_string())
+        })
+    })
+}
+
+fn entry(read: Read, now: i64) -> AuditEntry {
+    let (outcome, result_rows) = match read.state {
+        State::Begun => ("begun", None),
+        State::Done { rows } => ("done", Some(rows)),
+        State::Stopped { rows } => ("stopped", Some(rows)),
+    };
+    AuditEntry {
+        request_id: read.id,
+        action: AuditEntry::READ.to_owned(),
+        time: now,
+        requested_at: now,
+        who: read.principal,
+        how: "sql".to_owned(),
+        outcome: outcome.to_owned(),
+        statement: Some(read.statement),
+        result_rows: result_rows.map(|rows| i64::try_from(rows).unwrap_or(i64::MAX)),
+        ..AuditEntry::default()
     }
 }

@@ -170,7 +170,8 @@ impl Instruments {
             Signal::Logs => &self.otlp[0][transport],
             Signal::Metrics => &self.otlp[1][transport],
             Signal::Traces => &self.otlp[2][transport],
-            Signal::Hooks => &self.hooks,
+            // Nobody sends what the server itself says.
+            Signal::Hooks | Signal::Audit => &self.hooks,
         }
     }
 

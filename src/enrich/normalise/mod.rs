@@ -32,6 +32,8 @@ pub fn normalise(batch: &Batch, key: &LakeKey, writer: &str) -> Result<Vec<Fact>
         Signal::Traces => spans::normalise(&context, &batch.payload),
         Signal::Metrics => metrics::normalise(&context, &batch.payload),
         Signal::Hooks => hooks::normalise(&context, &batch.payload),
+        // It is of no session, and not telemetry.
+        Signal::Audit => Ok(Vec::new()),
     }?;
     facts.iter_mut().for_each(|fact| cuts::note(&mut fact.columns));
     Ok(facts)

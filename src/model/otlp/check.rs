@@ -23,7 +23,7 @@ pub fn request_message(signal: Signal) -> Option<&'static Message> {
         Signal::Logs => Some(&EXPORT_LOGS_SERVICE_REQUEST),
         Signal::Metrics => Some(&EXPORT_METRICS_SERVICE_REQUEST),
         Signal::Traces => Some(&EXPORT_TRACE_SERVICE_REQUEST),
-        Signal::Hooks => None,
+        Signal::Hooks | Signal::Audit => None,
     }
 }
 

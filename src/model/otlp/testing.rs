@@ -213,7 +213,7 @@ pub(crate) fn through_prost(signal: Signal, bytes: &[u8]) -> Result<Vec<u8>, pro
         Signal::Logs => ExportLogsServiceRequest::decode(bytes)?.encode_to_vec(),
         Signal::Metrics => ExportMetricsServiceRequest::decode(bytes)?.encode_to_vec(),
         Signal::Traces => ExportTraceServiceRequest::decode(bytes)?.encode_to_vec(),
-        Signal::Hooks => unreachable!("hooks are not OTLP"),
+        Signal::Hooks | Signal::Audit => unreachable!("no OTLP"),
     })
 }
 

@@ -252,7 +252,11 @@ impl ExtendedQueryHandler for Handler {
     {
         let mut prepared = portal.statement.statement.clone();
         if let What::Plan(plan) = &mut prepared.what {
-            let parameters = parameters(plan)?;
+            let given = &portal.statement.parameter_types;
+            let mut parameters = parameters(plan)?;
+            for (parameter, given) in parameters.iter_mut().zip(given) {
+                *parameter = as_given(parameter, given.as_ref());
+            }
             let types: Vec<Option<&DataType>> = parameters.iter().map(Some).collect();
             let wire = parameters.iter().map(into_pg_type).collect::<PgWireResult<Vec<Type>>>()?;
             let values =
@@ -316,6 +320,15 @@ fn parameters(plan: &LogicalPlan) -> Result<Vec<DataType>, Refused> {
     };
     // A plan of a bounded text holds fewer; a number beyond is a mistake.
     Ok((1..=most.min(1_000)).map(of).collect())
+}
+
+/// What a client sends for a decimal may be another number, if it says so; the engine converts it.
+fn as_given(meant: &DataType, given: Option<&Type>) -> DataType {
+    match (meant, given) {
+        (DataType::Decimal128(..), Some(&(Type::INT2 | Type::INT4 | Type::INT8))) => DataType::Int64,
+        (DataType::Decimal128(..), Some(&(Type::FLOAT4 | Type::FLOAT8))) => DataType::Float64,
+        _ => meant.clone(),
+    }
 }
 
 fn casts(plan: &LogicalPlan) -> Result<HashMap<String, DataType>, Refused> {

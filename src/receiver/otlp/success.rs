@@ -31,7 +31,7 @@ fn protobuf(partial: &PartialSuccess) -> Vec<u8> {
 /// 64-bit integers are strings in proto3's JSON.
 fn json(signal: Signal, partial: &PartialSuccess) -> Vec<u8> {
     let rejected = match signal {
-        Signal::Logs | Signal::Hooks => "rejectedLogRecords",
+        Signal::Logs | Signal::Hooks | Signal::Audit => "rejectedLogRecords",
         Signal::Metrics => "rejectedDataPoints",
         Signal::Traces => "rejectedSpans",
     };

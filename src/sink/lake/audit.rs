@@ -40,7 +40,7 @@ pub async fn receipts(lake: &Lake, workspace: &Workspace) -> Result<Vec<AuditEnt
     let Some(table) = lake.existing(workspace, TableKind::Audit).await? else { return Ok(Vec::new()) };
     let mut entries = Vec::new();
     for file in table.files().await? {
-        entries.extend(table.read_audit(&file).await?);
+        entries.extend(table.read_audit(&file).await?.into_iter().filter(|entry| entry.action != AuditEntry::READ));
     }
     entries.sort_by(|a, b| (b.time, &b.request_id).cmp(&(a.time, &a.request_id)));
     Ok(entries)

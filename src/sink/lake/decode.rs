@@ -329,6 +329,8 @@ pub(super) fn audit(batch: &Batch<'_>) -> Result<Vec<AuditEntry>> {
     batch.strings("names", &mut rows, |entry| &mut entry.names)?;
     batch.strings("silent_writers", &mut rows, |entry| &mut entry.silent_writers)?;
     batch.strings("remaining", &mut rows, |entry| &mut entry.remaining)?;
+    batch.text("statement", &mut rows, |entry, v| entry.statement = Some(v.to_owned()))?;
+    batch.int("result_rows", &mut rows, |entry, v| entry.result_rows = Some(v))?;
     Ok(rows)
 }
 

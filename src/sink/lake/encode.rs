@@ -269,6 +269,8 @@ pub(super) fn audit(rows: &[&AuditEntry]) -> Result<RecordBatch> {
         ("bytes_after", int(rows, |a| Some(a.bytes_after))),
         ("silent_writers", strings(rows, |a| &a.silent_writers)?),
         ("remaining", strings(rows, |a| &a.remaining)?),
+        ("statement", text(rows, |a| a.statement.as_deref())),
+        ("result_rows", int(rows, |a| a.result_rows)),
     ];
     assemble(TableKind::Audit, columns)
 }

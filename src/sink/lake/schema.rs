@@ -265,7 +265,7 @@ const SESSION: &[Column] = &[
 /// `audit`.
 const AUDIT: &[Column] = &[
     column("request_id", Text, "the request", "", "names the request; 32 hex digits").required().stored(Logged),
-    column("action", Text, "the request", "", "erase, private or reredact").required().stored(Logged),
+    column("action", Text, "the request", "", "erase, private, reredact or read").required().stored(Logged),
     column("date", Day, "time", "", "partition: UTC day").required().stored(Partition),
     column("time", Time, "our clock", "", "when it was done").required().stored(Logged),
     column("requested_at", Time, "our clock", "", "when it was asked for").required(),
@@ -279,7 +279,14 @@ const AUDIT: &[Column] = &[
     )
     .required(),
     column("reason", Text, "the command", "", "why, as the command was told").content(),
-    column("outcome", Text, "maintenance", "", "done, or incomplete: see remaining and silent_writers").required(),
+    column(
+        "outcome",
+        Text,
+        "maintenance",
+        "",
+        "done, or incomplete: see remaining and silent_writers; of a read: begun, then done or stopped",
+    )
+    .required(),
     column("names", Texts, "the request", "", "keyed hashes of the sessions' ids, at most 10,000").required(),
     column("session_count", Int, "the request", "", "how many sessions").required(),
     column("fact_rows", Int, "maintenance", "", "rows removed from facts, or redacted in it").required(),
@@ -292,6 +299,8 @@ const AUDIT: &[Column] = &[
     column("bytes_after", Int, "maintenance", "", "their size").required().unit("bytes"),
     column("silent_writers", Texts, "maintenance", "", "journals of processes that did not answer").required(),
     column("remaining", Texts, "maintenance", "", "objects that the store would not give up").required(),
+    column("statement", Text, "the reader", "", "what a read asked, redacted").content(),
+    column("result_rows", Int, "the server", "", "rows that a read was given; NULL before it is over"),
 ];
 
 impl TableKind {

@@ -1,6 +1,6 @@
 //! About how much memory a row takes: for bounds, not for accounts.
 
-use crate::model::{Columns, Fact};
+use crate::model::{AuditEntry, Columns, Fact};
 
 /// What a row takes beside its texts: the struct itself and its allocations' overhead, bytes.
 const ROW: usize = 1024;
@@ -23,6 +23,11 @@ fn columns(c: &Columns) -> usize {
         &c.project,
     ];
     texts.into_iter().map(text).sum()
+}
+
+/// Bytes of a row of `audit` that the server writes of itself.
+pub fn audit(entry: &AuditEntry) -> usize {
+    ROW + text(&entry.statement)
 }
 
 /// Bytes of a fact.

@@ -217,7 +217,7 @@ fn same(signal: Signal, bytes: &[u8]) {
         Signal::Logs => same_logs(bytes),
         Signal::Metrics => same_points(bytes),
         Signal::Traces => same_spans(bytes),
-        Signal::Hooks => {}
+        Signal::Hooks | Signal::Audit => {}
     }
 }
 
@@ -226,7 +226,7 @@ fn read(signal: Signal, bytes: &[u8]) -> Result<(), WireError> {
         Signal::Logs => logs(bytes, &mut |_, _| ()),
         Signal::Metrics => points(bytes, &mut |_, _, _| ()),
         Signal::Traces => spans(bytes, &mut |_, _| ()),
-        Signal::Hooks => Ok(()),
+        Signal::Hooks | Signal::Audit => Ok(()),
     }
 }
 

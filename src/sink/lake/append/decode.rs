@@ -7,14 +7,31 @@ use bytes::Bytes;
 
 use super::Normalise;
 use crate::journal::Position;
-use crate::model::{Batch, Fact, Workspace};
+use crate::model::{AuditEntry, Batch, Fact, Signal, Workspace};
 use crate::sink::lake::tombstones::Tombstones;
 use crate::sink::lake::weight;
 
 /// A record, decoded.
 pub struct Decoded {
     pub position: Position,
-    pub content: Result<(Workspace, Vec<Fact>), Poison>,
+    pub content: Result<(Workspace, Content), Poison>,
+}
+
+/// What a record becomes.
+#[derive(Debug)]
+pub enum Content {
+    Facts(Vec<Fact>),
+    Audit(Box<AuditEntry>),
+}
+
+impl Content {
+    /// Bytes that it takes in memory, about.
+    fn weight(&self) -> usize {
+        match self {
+            Content::Facts(facts) => facts.iter().map(weight::fact).sum(),
+            Content::Audit(entry) => weight::audit(entry),
+        }
+    }
 }
 
 /// A record that cannot be processed, as it stands in the journal.
@@ -46,7 +63,7 @@ pub fn decode_some(
         && let Some((position, record)) = records.pop_front()
     {
         let next = decode(position, record, tombstones, writer, normalise);
-        bytes += next.content.iter().flat_map(|(_, facts)| facts).map(weight::fact).sum::<usize>();
+        bytes += next.content.iter().map(|(_, content)| content.weight()).sum::<usize>();
         decoded.push(next);
     }
     decoded
@@ -55,25 +72,29 @@ pub fn decode_some(
 /// Tries a record a second time if need be: what failed for a passing reason succeeds then.
 fn decode(position: Position, record: Bytes, tombstones: &Tombstones, writer: &str, normalise: Normalise) -> Decoded {
     let once = || {
-        let facts = AssertUnwindSafe(|| facts(&record, tombstones, writer, normalise));
-        catch_unwind(facts).unwrap_or(Err("processing panics"))
+        let content = AssertUnwindSafe(|| content(&record, tombstones, writer, normalise));
+        catch_unwind(content).unwrap_or(Err("processing panics"))
     };
     let content = once().or_else(|_| once());
     Decoded { position, content: content.map_err(|reason| Poison { record, reason }) }
 }
 
 /// The error's own text is left out: a parser's message may quote what it could not parse.
-fn facts(
+fn content(
     bytes: &Bytes,
     tombstones: &Tombstones,
     writer: &str,
     normalise: Normalise,
-) -> Result<(Workspace, Vec<Fact>), &'static str> {
+) -> Result<(Workspace, Content), &'static str> {
     let batch = Batch::decode(bytes).map_err(|_| "no batch")?;
     let workspace = Workspace::parse(&batch.envelope.workspace).map_err(|_| "no workspace")?;
+    if batch.envelope.signal == Signal::Audit {
+        let entry = serde_json::from_slice(&batch.payload).map_err(|_| "payload is no row of audit")?;
+        return Ok((workspace, Content::Audit(entry)));
+    }
     let facts = normalise(&batch, tombstones.key(), writer).map_err(|_| "payload does not decode")?;
     let sifted = tombstones.sift(&workspace, facts);
-    Ok((workspace, sifted.kept.into_iter().chain(sifted.costs).collect()))
+    Ok((workspace, Content::Facts(sifted.kept.into_iter().chain(sifted.costs).collect())))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 
-use super::pending::{Flush, Group};
+use super::pending::{Flush, Rows};
 use crate::model::{LakeKey, Workspace};
 use crate::sink::lake::backoff::Backoff;
 use crate::sink::lake::{Block, Change, Lake, LakeError, NewFile, Table, TableKind};
@@ -21,14 +21,14 @@ pub struct Writer {
     pub journal: String,
     /// Since they were last taken.
     pub collisions: u64,
-    tables: HashMap<Workspace, Open>,
+    tables: HashMap<(Workspace, TableKind), Open>,
 }
 
-/// A workspace's `facts`, and how far this journal's records are in it.
+/// A workspace's table, and how far this journal's records are in it.
 struct Open {
     table: Table,
     epoch: u64,
-    /// Last record of `epoch` whose facts are in the table.
+    /// Last record of `epoch` whose rows are in the table.
     landed: Option<u64>,
 }
 
@@ -37,17 +37,17 @@ impl Writer {
         Writer { lake, key, journal, collisions: 0, tables: HashMap::new() }
     }
 
-    /// Returns once every workspace's facts are committed, with the tables' versions. Errors are repeated for ever:
+    /// Returns once every workspace's rows are committed, with the versions of the tables `facts`. Errors are repeated for ever:
     /// the journal keeps what waits behind.
     pub async fn write(&mut self, flush: Flush) -> Vec<(Workspace, i64)> {
         let (epoch, last) = (flush.last.epoch, flush.last.seq);
         let jobs: Vec<Job> = flush
-            .groups
+            .rows
             .into_iter()
-            .map(|(workspace, group)| Job {
-                open: self.tables.remove(&workspace),
+            .map(|(workspace, rows)| Job {
+                open: self.tables.remove(&(workspace.clone(), rows.kind())),
                 workspace,
-                group,
+                rows,
                 epoch,
                 last,
                 upload: None,
@@ -57,20 +57,22 @@ impl Writer {
         let done: Vec<_> =
             futures::stream::iter(jobs).map(|job| job.run(writer)).buffer_unordered(CONCURRENT).collect().await;
         let mut versions = Vec::new();
-        for (workspace, mut open, version) in done {
+        for (workspace, kind, mut open, version) in done {
             self.collisions += std::mem::take(&mut open.table.collisions);
-            versions.push((workspace.clone(), version));
-            self.tables.insert(workspace, open);
+            if kind == TableKind::Facts {
+                versions.push((workspace.clone(), version));
+            }
+            self.tables.insert((workspace, kind), open);
         }
         versions
     }
 }
 
-/// One workspace's part of a flush.
+/// One table's part of a flush.
 struct Job {
     open: Option<Open>,
     workspace: Workspace,
-    group: Group,
+    rows: Rows,
     epoch: u64,
     last: u64,
     /// Files that are written and not committed.
@@ -78,11 +80,11 @@ struct Job {
 }
 
 impl Job {
-    async fn run(mut self, writer: &Writer) -> (Workspace, Open, i64) {
+    async fn run(mut self, writer: &Writer) -> (Workspace, TableKind, Open, i64) {
         let mut backoff = Backoff::default();
         loop {
             match self.attempt(writer).await {
-                Ok((open, version)) => return (self.workspace, open, version),
+                Ok((open, version)) => return (self.workspace, self.rows.kind(), open, version),
                 Err(error) => {
                     let wait = backoff.fail();
                     self.complain(&error, wait);
@@ -97,11 +99,11 @@ impl Job {
     }
 
     fn complain(&self, error: &LakeError, wait: Duration) {
-        let (workspace, facts) = (&self.workspace, self.group.rows());
+        let (workspace, table, rows) = (&self.workspace, self.rows.kind().name(), self.rows.count());
         if error.is_transient() {
-            tracing::warn!(%workspace, facts, %error, ?wait, "facts not appended, trying again");
+            tracing::warn!(%workspace, table, rows, %error, ?wait, "rows not appended, trying again");
         } else {
-            tracing::error!(%workspace, facts, %error, ?wait, "facts not appended, trying again");
+            tracing::error!(%workspace, table, rows, %error, ?wait, "rows not appended, trying again");
         }
     }
 
@@ -111,9 +113,9 @@ impl Job {
         let id = format!("{}/{:016x}", writer.journal, self.epoch);
         let mut open = match self.open.take() {
             Some(open) if open.epoch == self.epoch => open,
-            _ => Open::load(writer, &self.workspace, self.epoch, &id).await?,
+            _ => Open::load(writer, (&self.workspace, self.rows.kind()), self.epoch, &id).await?,
         };
-        let blocks = self.group.after(open.landed)?;
+        let blocks = self.rows.after(open.landed)?;
         if blocks.is_empty() {
             let version = open.table.version();
             return Ok((open, version));
@@ -135,8 +137,13 @@ impl Job {
 }
 
 impl Open {
-    async fn load(writer: &Writer, workspace: &Workspace, epoch: u64, id: &str) -> Result<Open, LakeError> {
-        let mut table = writer.lake.table(workspace, TableKind::Facts, &writer.key).await?;
+    async fn load(
+        writer: &Writer,
+        (workspace, kind): (&Workspace, TableKind),
+        epoch: u64,
+        id: &str,
+    ) -> Result<Open, LakeError> {
+        let mut table = writer.lake.table(workspace, kind, &writer.key).await?;
         let landed = table.transaction_version(id).await?.and_then(|version| u64::try_from(version).ok());
         Ok(Open { table, epoch, landed })
     }

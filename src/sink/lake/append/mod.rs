@@ -1,6 +1,6 @@
-//! Journal to `facts`.
+//! Journal to `facts`; what the server did itself goes to `audit`.
 //!
-//! Exactly once: a commit to a workspace's `facts` carries the application transaction
+//! Exactly once: a commit to a workspace's table carries the application transaction
 //! `(<journal id>/<epoch>, seq of the flush's last record)`, and the journal's cursor moves only after every
 //! workspace's commit. After a crash between the two, records come again; those up to a workspace's transaction are
 //! left out there. A flush holds records of one epoch, because a commit carries one transaction.
@@ -20,7 +20,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use self::decode::{Decoded, Poison, decode_some};
+use self::decode::{Content, Decoded, Poison, decode_some};
 use self::flush::Writer;
 use self::pending::Pending;
 use super::Lake;
@@ -164,7 +164,11 @@ impl Run {
     fn add(&mut self, decoded: Decoded, pending: &mut Pending, now: Instant) {
         let Decoded { position, content } = decoded;
         match content {
-            Ok((workspace, facts)) => {
+            Ok((workspace, Content::Audit(entry))) => {
+                self.records += 1;
+                pending.audit(position, workspace, *entry, now);
+            }
+            Ok((workspace, Content::Facts(facts))) => {
                 self.records += 1;
                 self.facts += facts.len() as u64;
                 self.duplicates += pending.add(position, workspace, facts, now);

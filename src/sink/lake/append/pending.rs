@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::AppendOptions;
 use crate::journal::Position;
-use crate::model::{Fact, FactId, Kind, Workspace};
-use crate::sink::lake::{Block, LakeError, weight};
+use crate::model::{AuditEntry, Fact, FactId, Kind, Workspace};
+use crate::sink::lake::{Block, Blocks, LakeError, TableKind, weight};
 
 /// How many fact ids are remembered, over all workspaces (about 10 MiB). A client retries within a minute or so;
 /// what comes back later is a duplicate row, which the fold ignores.
@@ -70,11 +70,47 @@ impl Group {
     }
 }
 
+/// Rows of one table of a workspace, with the records that they came from.
+#[derive(Debug)]
+pub enum Rows {
+    Facts(Group),
+    Audit(Vec<(u64, AuditEntry)>),
+}
+
+impl Rows {
+    pub fn kind(&self) -> TableKind {
+        match self {
+            Rows::Facts(_) => TableKind::Facts,
+            Rows::Audit(_) => TableKind::Audit,
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        match self {
+            Rows::Facts(group) => group.rows(),
+            Rows::Audit(entries) => entries.len(),
+        }
+    }
+
+    /// The rows of records after `landed`.
+    pub fn after(&self, landed: Option<u64>) -> Result<Vec<Block>, LakeError> {
+        match self {
+            Rows::Facts(group) => group.after(landed),
+            Rows::Audit(entries) => {
+                let mut blocks = Blocks::default();
+                let new = entries.iter().filter(|(seq, _)| landed.is_none_or(|landed| *seq > landed));
+                new.cloned().try_for_each(|(_, entry)| blocks.add(entry))?;
+                blocks.finish()
+            }
+        }
+    }
+}
+
 /// One flush: all records of one epoch up to `last`.
 #[derive(Debug)]
 pub struct Flush {
     pub last: Position,
-    pub groups: Vec<(Workspace, Group)>,
+    pub rows: Vec<(Workspace, Rows)>,
 }
 
 /// Facts read and not yet flushed. Holds at most `flush_bytes` and one read more, because the journal is not read
@@ -82,6 +118,7 @@ pub struct Flush {
 #[derive(Default)]
 pub struct Pending {
     groups: HashMap<Workspace, Group>,
+    audit: HashMap<Workspace, Vec<(u64, AuditEntry)>>,
     bytes: usize,
     last: Option<Position>,
     /// When the first record since the last flush was read.
@@ -125,6 +162,13 @@ impl Pending {
         known
     }
 
+    /// Takes a record that is a row of `audit`.
+    pub fn audit(&mut self, position: Position, workspace: Workspace, entry: AuditEntry, now: Instant) {
+        self.skip(position, now);
+        self.bytes += weight::audit(&entry);
+        self.audit.entry(workspace).or_default().push((position.seq, entry));
+    }
+
     /// When to flush: at once when enough bytes wait; else a debounce after the first end of a session or an interval
     /// after the first record, but not before `earliest`. `None` when nothing waits.
     pub fn due(&self, options: &AppendOptions, earliest: Instant) -> Option<Instant> {
@@ -149,7 +193,9 @@ impl Pending {
         self.ended = None;
         self.bytes = 0;
         self.window.trim();
-        Some(Flush { last, groups: self.groups.drain().collect() })
+        let facts = self.groups.drain().map(|(workspace, group)| (workspace, Rows::Facts(group)));
+        let audit = self.audit.drain().map(|(workspace, entries)| (workspace, Rows::Audit(entries)));
+        Some(Flush { last, rows: facts.chain(audit).collect() })
     }
 }
 
@@ -226,10 +272,10 @@ mod tests {
         assert_eq!(pending.add(at(2), workspace("b"), vec![one.clone()], now), 0);
         let flush = pending.take().unwrap();
         assert_eq!(flush.last, at(2));
-        assert!(flush.groups.iter().all(|(_, group)| group.rows() == 1));
+        assert!(flush.rows.iter().all(|(_, rows)| rows.count() == 1));
         assert_eq!(pending.add(at(3), workspace("a"), vec![one], now), 1);
         let flush = pending.take().unwrap();
-        assert!(flush.groups.is_empty(), "nothing to write, but the cursor moves to {:?}", flush.last);
+        assert!(flush.rows.is_empty(), "nothing to write, but the cursor moves to {:?}", flush.last);
         assert!(pending.take().is_none());
     }
 
@@ -250,6 +296,21 @@ mod tests {
         (long..long + 5).for_each(|number| _ = group.add(fact("s", number, Kind::Prompt, 0), 9));
         assert_eq!(group.rows(), long as usize + 5);
         assert_eq!(after(&group), [group.rows(), group.rows() - 2, 5]);
+    }
+
+    #[test]
+    fn rows_of_audit_wait_beside_facts_and_land_once() {
+        let now = Instant::now();
+        let mut pending = Pending::default();
+        pending.add(at(1), workspace("a"), vec![fact("s", 1, Kind::Prompt, 0)], now);
+        let entry = |n: u64| AuditEntry { request_id: n.to_string(), time: n as i64, ..AuditEntry::default() };
+        (2..5).for_each(|n| pending.audit(at(n), workspace("a"), entry(n), now));
+        let flush = pending.take().unwrap();
+        assert_eq!(flush.last, at(4));
+        let counts: Vec<_> = flush.rows.iter().map(|(_, rows)| (rows.kind(), rows.count())).collect();
+        assert_eq!(counts, [(TableKind::Facts, 1), (TableKind::Audit, 3)]);
+        let rows = |landed| flush.rows[1].1.after(landed).unwrap().iter().map(Block::rows).sum::<usize>();
+        assert_eq!([None, Some(3), Some(4)].map(rows), [3, 1, 0]);
     }
 
     #[tokio::test]

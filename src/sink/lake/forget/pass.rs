@@ -216,6 +216,7 @@ impl Pass {
             bytes_after: count(progress.bytes_after),
             silent_writers: case.silent.clone(),
             remaining: remaining.to_vec(),
+            ..AuditEntry::default()
         }
     }
 }

@@ -24,7 +24,13 @@ pub async fn running(
     workspace: Workspace,
     recheck: Option<Recheck>,
 ) -> Result<Running, LakeError> {
-    let gathered = facts.into_iter().map(|(session, facts)| Gathered { session, facts, left_out: None, idle: false });
+    let gathered = facts.into_iter().map(|(session, facts)| Gathered {
+        session,
+        facts,
+        left_out: None,
+        idle: false,
+        stored: None,
+    });
     let outcome = fold_all(gathered.collect(), Work { workspace, fold, recheck }).await?;
     Ok(Running { events: all(outcome.events), sessions: all(outcome.sessions) })
 }

@@ -65,6 +65,12 @@ impl Tombstones {
         sets.get(workspace).is_none_or(|set| set.names.is_empty() && set.newer.is_empty())
     }
 
+    /// Whether a file with these tags (ascending) may hold rows of a buried session.
+    pub fn may_be_among(&self, workspace: &Workspace, tags: &[u64]) -> bool {
+        let sets = self.0.sets.read().unwrap_or_else(PoisonError::into_inner);
+        sets.get(workspace).is_some_and(|set| set.has_one_of(tags))
+    }
+
     /// Changes when a tombstone comes that was not known.
     pub fn changes(&self) -> u64 {
         self.0.changes.load(Ordering::Acquire)
@@ -93,6 +99,18 @@ impl Set {
         self.newer.get(name).copied().or_else(sorted)
     }
 
+    fn has_one_of(&self, tags: &[u64]) -> bool {
+        // A name begins with its session's tag.
+        let begins = |name: &Name, tag: u64| name.starts_with(&tag.to_le_bytes());
+        let sorted = |tag: u64| {
+            let at = self.names.partition_point(|name| name[..8] < tag.to_le_bytes()[..]);
+            self.names.get(at).is_some_and(|name| begins(name, tag))
+        };
+        let newer =
+            |name: &Name| name.first_chunk().is_some_and(|tag| tags.binary_search(&u64::from_le_bytes(*tag)).is_ok());
+        self.newer.keys().any(newer) || tags.iter().any(|tag| sorted(*tag))
+    }
+
     /// A second tombstone of a session changes nothing: what was promised first holds.
     fn add(&mut self, name: Name, costs: bool) -> bool {
         if self.find(&name).is_some() {
@@ -116,6 +134,7 @@ impl Set {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::lake::table::session_tag;
 
     #[test]
     fn what_is_buried_is_found_in_its_workspace_alone_and_keeps_its_first_word() {
@@ -130,6 +149,11 @@ mod tests {
         for n in 0..count {
             assert_eq!(tombstones.find(&a, &n.to_string()), Some(named(n).1));
         }
+        let tag = |n: &str| session_tag(tombstones.key(), n);
+        for n in [0, 1, count - 1].map(|n| n.to_string()) {
+            assert!(tombstones.may_be_among(&a, &[tag(&n)]) && !tombstones.may_be_among(&b, &[tag(&n)]), "{n}");
+        }
+        assert!(!tombstones.may_be_among(&a, &[tag("x")]));
         assert!(!tombstones.contains(&a, "x") && !tombstones.contains(&b, "4") && tombstones.none_in(&b));
     }
 }

@@ -1,0 +1,181 @@
+//! Every role against every table and column, by every way of asking.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Client, create};
+use crate::harness::{Server, Setup, wait_for};
+use crate::http;
+
+/// A word of the content, and of nothing else.
+const WORD: &str = "plumbus";
+
+/// As DESIGN and the schema say, by hand: what a viewer must not see.
+const CONTENT: [&str; 8] =
+    ["content", "thinking", "tool_input", "tool_output", "error", "attributes", "resource", "prompts"];
+
+const TABLES: [&str; 5] = ["events", "sessions", "facts", "live_events", "live_sessions"];
+
+/// A session with content in every column that hooks fill.
+fn send(server: &Server, token: &str, session: &str) {
+    let authorization = format!("Bearer {token}");
+    let headers = [("content-type", "application/json"), ("authorization", authorization.as_str())];
+    let common =
+        json!({"session_id": session, "cwd": "/home/p", "transcript_path": "/t", "permission_mode": "default"});
+    let hooks = [
+        json!({"hook_event_name": "UserPromptSubmit", "prompt": format!("grease the {WORD}")}),
+        json!({"hook_event_name": "PreToolUse", "tool_name": "Bash", "tool_use_id": "toolu_1",
+               "tool_input": {"command": format!("echo {WORD}")}}),
+        json!({"hook_event_name": "PostToolUse", "tool_name": "Bash", "tool_use_id": "toolu_1",
+               "tool_input": {"command": format!("echo {WORD}")}, "tool_response": {"stdout": WORD}}),
+        json!({"hook_event_name": "PostToolUseFailure", "tool_name": "Bash", "tool_use_id": "toolu_2",
+               "tool_input": {"command": "false"}, "error": format!("no {WORD}")}),
+    ];
+    for hook in hooks {
+        let mut data = common.clone();
+        data.as_object_mut().unwrap().extend(hook.as_object().unwrap().clone());
+        wait_for("the token", Duration::from_secs(20), || {
+            let body = data.to_string();
+            let reply = http::send(server.ports.http, "POST", "/v1/hooks", &headers, body.as_bytes()).unwrap();
+            (reply.status / 100 == 2).then_some(())
+        });
+    }
+}
+
+/// The columns of each table and their types, as the client is told of them.
+fn columns(client: &Client<'_>) -> BTreeMap<String, Vec<(String, String)>> {
+    let asked =
+        "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public'";
+    let mut columns: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    for row in client.rows(asked) {
+        let text = |n: usize| row[n].as_str().unwrap().to_owned();
+        columns.entry(text(0)).or_default().push((text(1), text(2)));
+    }
+    columns
+}
+
+/// Ways of asking for a column; the answer of each is a number.
+fn ways(table: &str, column: &str, kind: &str) -> Vec<String> {
+    let mut ways = vec![
+        format!("SELECT count(\"{column}\") FROM {table}"),
+        format!("SELECT count(*) FROM {table} WHERE \"{column}\" IS NOT NULL"),
+        format!(
+            "SELECT count(*) FROM (SELECT \"{column}\" AS c FROM {table} ORDER BY 1 LIMIT 5) AS t WHERE c IS NOT NULL"
+        ),
+        format!("WITH t AS (SELECT * FROM {table}) SELECT count(a.\"{column}\") FROM t AS a CROSS JOIN t AS b"),
+        format!("SELECT count(m) FROM (SELECT max(\"{column}\") OVER () AS m FROM {table}) AS t"),
+    ];
+    if kind == "ARRAY" {
+        ways.pop();
+    } else {
+        ways.push(format!("SELECT count(*) FROM {table} AS a JOIN {table} AS b ON a.\"{column}\" = b.\"{column}\""));
+        ways.push(format!("SELECT count(m) FROM (SELECT max(\"{column}\") AS m FROM {table}) AS t"));
+        ways.push(format!(
+            "SELECT count(*) FROM {table} WHERE \"{column}\" IN (SELECT \"{column}\" FROM {table} WHERE \"{column}\" IS NOT NULL)"
+        ));
+    }
+    ways
+}
+
+/// What may tell of a value by its failure, or by its plan.
+fn indiscretions(table: &str, column: &str, kind: &str) -> Vec<String> {
+    let mut all = vec![
+        format!("EXPLAIN ANALYZE SELECT \"{column}\" FROM {table} WHERE \"{column}\" IS NOT NULL"),
+        format!("EXPLAIN VERBOSE SELECT max(\"{column}\") FROM {table}"),
+        format!("SELECT \"{column}\" FROM {table}"),
+    ];
+    if kind == "text" {
+        all.push(format!("SELECT \"{column}\"::int FROM {table}"));
+        all.push(format!("SELECT 1 / (CASE WHEN \"{column}\" LIKE '%{}%' THEN 0 ELSE 1 END) FROM {table}", &WORD[..4]));
+        all.push(format!("SELECT \"{column}\"::timestamp FROM {table}"));
+    }
+    all
+}
+
+fn answers(client: &Client<'_>, statements: &[String]) -> Vec<Value> {
+    let statements: Vec<Value> = statements.iter().map(|text| json!(text)).collect();
+    client.asks(&statements).as_array().unwrap().clone()
+}
+
+/// A viewer sees what a reader sees of structure, times and costs, and of content nothing: not by selecting, filtering,
+/// joining or aggregating it, nor by what a plan or an error message says. Nobody sees another workspace.
+#[test]
+fn each_role_sees_its_columns_and_no_others() {
+    // Idle for long enough that the session runs for all of the test: the live tables show it.
+    let mut setup = Setup::default().idle("10m");
+    setup.settings.push("auth.enabled=true".into());
+    let server = setup.start();
+    let tokens =
+        ["ingest", "viewer", "reader", "auditor", "admin"].map(|role| create(&server.data_dir(), "acme", role));
+    let [ingest, viewer, reader, auditor, admin] = &tokens;
+    send(&server, ingest, "s-acme");
+    let client = |user, password| Client { user, password, database: "acme", ..Client::of(&server) };
+    let [viewer, reader, auditor, admin] =
+        [("viewer", viewer), ("reader", reader), ("auditor", auditor), ("admin", admin)]
+            .map(|(user, token)| client(user, token));
+    let stored = "SELECT (SELECT count(*) FROM sessions) AS a, (SELECT count(*) FROM live_sessions) AS b, \
+                  (SELECT count(tool_output) FROM events) AS c";
+    wait_for("the session's row", Duration::from_secs(120), || {
+        (reader.ask(stored)["rows"] == json!([[1, 1, 1]])).then_some(())
+    });
+    let tables = columns(&reader);
+    assert_eq!(tables.keys().filter(|name| TABLES.contains(&name.as_str())).count(), TABLES.len(), "{tables:?}");
+    let mut shown = 0;
+    for (table, columns) in TABLES.map(|table| (table, &tables[table])) {
+        let (mut statements, mut of_content) = (Vec::new(), Vec::new());
+        for (column, kind) in columns {
+            let ways = ways(table, column, kind);
+            of_content.extend(ways.iter().map(|_| CONTENT.contains(&column.as_str())));
+            statements.extend(ways);
+        }
+        let (sees, reads) = (answers(&viewer, &statements), answers(&reader, &statements));
+        for ((statement, hidden), (seen, read)) in statements.iter().zip(of_content).zip(sees.iter().zip(&reads)) {
+            assert!(read["rows"][0][0].is_i64(), "{statement}: {read}");
+            if hidden {
+                assert_eq!(seen["rows"], json!([[0]]), "{statement}");
+                shown += i64::from(read["rows"] != json!([[0]]));
+            } else {
+                assert_eq!(seen, read, "{statement}");
+            }
+        }
+        for (other, name) in [(&auditor, "auditor"), (&admin, "admin")] {
+            let counted: Vec<String> = statements.iter().step_by(7).cloned().collect();
+            let expected: Vec<Value> = reads.iter().step_by(7).cloned().collect();
+            assert_eq!(answers(other, &counted), expected, "{name}");
+        }
+        for (column, kind) in columns.iter().filter(|(column, _)| CONTENT.contains(&column.as_str())) {
+            let told = answers(&viewer, &indiscretions(table, column, kind));
+            for answer in told {
+                assert!(!answer.to_string().contains(WORD), "{table}.{column}: {answer}");
+            }
+        }
+    }
+    assert!(shown > 60, "content is there to be hidden: {shown}");
+    assert!(reader.ask("SELECT prompts FROM sessions").to_string().contains(WORD));
+    for name in ["audit", "public.audit"] {
+        for client in [&viewer, &reader] {
+            assert_eq!(client.ask(&format!("SELECT count(*) FROM {name}"))["error"], "42P01");
+        }
+    }
+    reads_are_recorded(&reader, &auditor, &admin);
+}
+
+/// Who read content is written down, with what was asked; who read none is not.
+fn reads_are_recorded(reader: &Client<'_>, auditor: &Client<'_>, admin: &Client<'_>) {
+    let secret = format!("ghp_{}", "x7Qm2Rk9".repeat(5).get(..36).unwrap());
+    reader.rows(&format!("SELECT count(*) FROM events WHERE content LIKE '%needle {secret}%'"));
+    let asked = "SELECT statement, outcome, result_rows FROM audit WHERE who = 'reader' AND action = 'read' \
+                 AND statement LIKE '%needle%' ORDER BY outcome";
+    for client in [auditor, admin] {
+        let rows = wait_for("the rows of audit", Duration::from_secs(60), || {
+            Some(client.rows(asked)).filter(|rows| rows.len() == 2)
+        });
+        assert_eq!((&rows[0][1], &rows[0][2]), (&json!("begun"), &Value::Null));
+        assert_eq!((&rows[1][1], &rows[1][2]), (&json!("done"), &json!(1)));
+        assert!(!rows[0].to_string().contains(&secret), "{}", rows[0]);
+    }
+    let others = "SELECT count(*) FROM audit WHERE who = 'viewer' OR statement LIKE '%count(\"tool_name\")%'";
+    assert_eq!(auditor.rows(others), [json!([0])]);
+}
