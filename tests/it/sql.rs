@@ -148,7 +148,7 @@ fn roles_and_workspaces_are_below_every_plan() {
         "SELECT count(content) + count(attributes) + count(resource) FROM facts",
         "SELECT count(*) FROM events a JOIN events b ON a.content = b.content",
         "SELECT count(prompts) FROM sessions",
-        "SELECT count(max) FROM (SELECT max(content) FROM live_events) AS m",
+        "SELECT count(m) FROM (SELECT max(content) AS m FROM live_events) AS t",
         "SELECT count(*) FROM (SELECT content AS c FROM events UNION ALL SELECT content FROM facts) AS u WHERE c > ''",
     ] {
         assert_eq!(sees.rows(statement), [json!([0])], "{statement}");

@@ -96,11 +96,9 @@ fn greedy_statements_are_stopped_and_harm_nobody() {
             .collect();
         sending.store(false, std::sync::atomic::Ordering::Relaxed);
         for (statement, answer, took) in asked {
-            let state = answer["error"].as_str().unwrap_or_else(|| panic!("{statement}: {answer}"));
-            assert!(
-                ["57014", "53200", "54000", "42601", "42703", "22000", "2201B"].contains(&state),
-                "{statement}: {answer}"
-            );
+            // What is answered in spite of all was not greedy: there is no backtracking in regular expressions here.
+            let stopped = ["57014", "53200", "54000", "42601", "22000"].iter().any(|state| answer["error"] == *state);
+            assert!(stopped || answer["rows"] == json!([[false]]), "{statement}: {answer}");
             assert!(took < PATIENCE, "{statement}: {took:?}");
         }
         good.join().unwrap()
