@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
+/// How the name of a file ends that is being written: what a crash leaves of it was never whole.
+pub const STAGED: &str = "new";
+
 /// Opens a file to read and write (mode 0600), and creates it where it is missing.
 pub fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
@@ -14,7 +17,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// ones, also when the power fails.
 pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
+    name.push(format!(".{STAGED}"));
     let fresh = path.with_file_name(name);
     // What a crash left there may have another mode.
     match std::fs::remove_file(&fresh) {

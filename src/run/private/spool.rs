@@ -24,6 +24,13 @@ impl Spool {
     pub fn open(data_dir: &Path) -> io::Result<Spool> {
         let dir = data_dir.join(FOLDER);
         private::create_dir(&dir)?;
+        for entry in std::fs::read_dir(&dir)? {
+            let path = entry?.path();
+            // Its writing was cut off: nobody was told that it is kept.
+            if path.extension().is_some_and(|ending| ending == private::STAGED) {
+                std::fs::remove_file(path)?;
+            }
+        }
         Ok(Spool { dir, news: watch::Sender::new(()) })
     }
 

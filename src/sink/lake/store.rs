@@ -157,6 +157,17 @@ impl Store {
         removed.map_err(|e| LakeError::store(below, object_store::Error::Generic { store: "lake", source: e.into() }))
     }
 
+    /// Removes a folder with whatever a crash left in it, where the lake is a directory: elsewhere there are no folders.
+    pub async fn remove_folder(&self, below: &str) -> Result<(), LakeError> {
+        let Some(directory) = self.file(below) else { return Ok(()) };
+        match tokio::task::spawn_blocking(move || std::fs::remove_dir_all(directory)).await? {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(LakeError::store(below, object_store::Error::Generic { store: "lake", source: e.into() }))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The names directly below a path that have something below them.
     pub async fn prefixes(&self, path: &Path) -> Result<Vec<String>, LakeError> {
         let listed = self.root.list_with_delimiter(Some(path)).await.map_err(|e| LakeError::store(path, e))?;

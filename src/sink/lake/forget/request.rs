@@ -228,7 +228,8 @@ impl Requests {
         for path in paths {
             self.store.delete(&path).await?;
         }
-        // It names the sessions in the clear.
+        // It names the sessions in the clear: so may what a crash left of it.
+        self.store.remove_folder(&format!("{ERASURES}/{id}")).await?;
         let purged = purge_versions(&self.store, &self.folder(id), |_| true).await;
         for object in purged.remaining {
             tracing::warn!(object, "names sessions that are forgotten, and the store does not delete it");
