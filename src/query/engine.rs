@@ -27,6 +27,7 @@ use super::live::{LiveTable, Lively};
 use super::memory::Share;
 use super::options::QueryOptions;
 use super::tables::{LakeTable, STORE};
+use super::yielding::Yielding;
 use crate::clock::Clock;
 use crate::model::Workspace;
 use crate::sink::lake::seal::Recheck;
@@ -144,6 +145,7 @@ impl Engine {
             .with_config(config(name))
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(Yielding))
             .build();
         let context = SessionContext::new_with_state(state);
         let catalog: Arc<dyn CatalogProvider> = Arc::new(catalog);

@@ -6,6 +6,7 @@
 //! tables    a Delta table as DataFusion sees it              files      a table's list of files, at most a second old
 //! live      running sessions, folded when they are asked for functions  what PostgreSQL has and DataFusion lacks
 //! output    rows as files                                error      every refusal with its SQLSTATE
+//! yielding  joins that give way to deadlines
 //! ```
 //!
 //! A role's limits are below the plan: a viewer's tables do not have the content columns, what the statement sees under
@@ -29,6 +30,7 @@ mod settings;
 mod statement;
 mod tables;
 mod wire;
+mod yielding;
 
 pub use access::Access;
 pub use audit::{Audit, Read, State};
