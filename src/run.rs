@@ -294,7 +294,10 @@ pub async fn start(mut config: Config, clock: Clock) -> Result<Running> {
 }
 
 /// Fresh randomness from the operating system.
-fn random<const N: usize>() -> Result<[u8; N]> {
+///
+/// # Errors
+/// It gives none.
+pub fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness from the operating system: {error}"))?;
     Ok(bytes)

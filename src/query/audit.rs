@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use crate::model::Workspace;
+use crate::model::{Workspace, hex};
 
 /// A statement that reads content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +38,7 @@ impl Read {
     pub fn begun(workspace: Workspace, principal: Option<String>, statement: String) -> Result<Read, String> {
         let mut name = [0; 16];
         getrandom::fill(&mut name).map_err(|error| error.to_string())?;
-        let id = name.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Read { id, state: State::Begun, workspace, principal, statement })
+        Ok(Read { id: hex(&name), state: State::Begun, workspace, principal, statement })
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use aws_lc_rs::hmac;
 
 use super::rules::{Action, MaskSpec};
-use crate::model::LakeKey;
+use crate::model::{LakeKey, hex};
 
 /// Stands for what could not be scanned.
 pub const UNSCANNED: &str = "[REDACTED:unscanned]";
@@ -85,10 +85,6 @@ fn mask(spec: MaskSpec, value: &str) -> String {
     let shown =
         |chars: &[char]| chars.iter().map(|c| if c.is_ascii_alphanumeric() { *c } else { '*' }).collect::<String>();
     format!("{}********{}", shown(&chars[..first]), shown(&chars[chars.len() - last..]))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::random;
 use crate::config::Config;
-use crate::model::LakeKey;
+use crate::model::{LakeKey, hex};
 use crate::private;
 use crate::sink::lake::Lake;
 
@@ -75,7 +75,6 @@ impl Kept {
         if self.read().is_some_and(|kept| kept.bytes() == key.bytes()) {
             return Ok(());
         }
-        let hex: String = key.bytes().iter().map(|b| format!("{b:02x}")).collect();
-        private::replace(&self.path, format!("{} {hex}\n", self.mark).as_bytes())
+        private::replace(&self.path, format!("{} {}\n", self.mark, hex(key.bytes())).as_bytes())
     }
 }

@@ -17,7 +17,8 @@ use super::sessions::open_lake;
 use super::{json, terminal};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::model::{Columns, LakeKey, Workspace};
+use crate::model::{Columns, LakeKey, Workspace, hex};
+use crate::run::random;
 use crate::sink::lake::audit::receipts;
 use crate::sink::lake::forget::{Forgetter, Request, RequestKind, Requests};
 use crate::sink::lake::tombstones::Tombstones;
@@ -91,15 +92,8 @@ impl Site {
 
     /// The lake's key: a lake without one has no session.
     async fn key(&self) -> Result<LakeKey> {
-        let fresh: [u8; 32] = random()?;
-        self.lake.key(fresh).await.context("cannot read the lake's key")
+        self.lake.key(random()?).await.context("cannot read the lake's key")
     }
-}
-
-fn random<const N: usize>() -> Result<[u8; N]> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness from the operating system: {error}"))?;
-    Ok(bytes)
 }
 
 impl Erase {
@@ -120,9 +114,8 @@ impl Erase {
         }
         refuse_held(&site, &sessions).await?;
         self.confirm(sessions.len())?;
-        let id: [u8; 16] = random()?;
         let request = Request {
-            id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            id: hex(&random::<16>()?),
             workspace: site.workspace.clone(),
             kind: RequestKind::Erased,
             sessions,

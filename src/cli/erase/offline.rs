@@ -3,9 +3,10 @@
 use anyhow::{Context, Result};
 use tokio::task::spawn_blocking;
 
-use super::{Site, random};
+use super::Site;
 use crate::clock::Clock;
 use crate::journal::{Journal, JournalOptions};
+use crate::run::random;
 use crate::sink::lake::forget::{Ack, Forgetter, Forgotten, Request, SweepError, Swept, sweep, sweep_quarantine};
 use crate::sink::lake::{Lake, Lease, Leases};
 

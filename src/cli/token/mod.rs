@@ -15,6 +15,7 @@ use crate::auth::entry::Entry;
 use crate::auth::store::Store;
 use crate::auth::{Randomness, Token as Secret};
 use crate::model::Workspace;
+use crate::run::random;
 
 /// Create, list, rotate and revoke tokens.
 ///
@@ -54,13 +55,6 @@ fn store(config: &ConfigArgs) -> Result<Store, Failure> {
 
 fn workspace(name: &str) -> Result<Workspace, Failure> {
     Workspace::parse(name).map_err(|error| Failure::Usage(format!("--workspace {error}")))
-}
-
-/// Fresh randomness from the operating system.
-fn random<const N: usize>() -> Result<[u8; N], Failure> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness from the operating system: {error}"))?;
-    Ok(bytes)
 }
 
 fn randomness() -> Result<Randomness, Failure> {

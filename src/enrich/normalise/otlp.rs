@@ -4,7 +4,7 @@ use super::{CLIENT_REDACTED, CLIENT_TRUNCATED};
 use crate::enrich::columns::{Int, Text, nano_usd, nano_usd_of_micros};
 use crate::enrich::mapping::{Table, Target, table_for};
 use crate::model::otlp::view::{AnyValue, KeyValue, Place, write_attributes_json};
-use crate::model::{Columns, Truncation};
+use crate::model::{Columns, Truncation, hex};
 use std::collections::HashMap;
 
 /// Attributes of the session key and the user may stand in the record, its scope or its resource: in this order.
@@ -181,8 +181,4 @@ fn boolean(value: AnyValue<'_>) -> Option<bool> {
 /// Lower-case hex; `None` of an empty id.
 pub fn hex_id(id: &[u8]) -> Option<String> {
     (!id.is_empty()).then(|| hex(id))
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -99,7 +99,7 @@ fn write_value(field: &Field, value: Value<'_>, out: &mut String, depth: usize) 
         (FieldKind::Str, Value::Bytes(bytes)) => {
             AnyValue::Str(std::str::from_utf8(bytes).unwrap_or_default()).write_json(out);
         }
-        (FieldKind::Id(_), Value::Bytes(bytes)) => AnyValue::Str(&super::otlp::hex(bytes)).write_json(out),
+        (FieldKind::Id(_), Value::Bytes(bytes)) => AnyValue::Str(&crate::model::hex(bytes)).write_json(out),
         (_, Value::Bytes(bytes)) => AnyValue::Bytes(bytes).write_json(out),
         (FieldKind::Double, Value::Fixed64(raw)) => AnyValue::Double(f64::from_bits(raw)).write_json(out),
         (FieldKind::Bool, Value::Varint(raw)) => AnyValue::Bool(raw != 0).write_json(out),

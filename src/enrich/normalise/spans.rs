@@ -4,13 +4,13 @@ use serde_json::{Map, Value};
 
 use super::json::AttributesJson;
 use super::logs::{cache_free_input, scope};
-use super::otlp::{fill_columns, fill_sender, find, hex, hex_id, is_cut, session, table};
+use super::otlp::{fill_columns, fill_sender, find, hex_id, is_cut, session, table};
 use super::{Context, INVALID_TIME, NormaliseError, is_shell_cut, micros};
 use crate::enrich::mapping::Table;
 use crate::model::otlp::identity::record_identity;
 use crate::model::otlp::schema::SPAN;
 use crate::model::otlp::view::{self, AnyValue, Place, Span, SpanEvent};
-use crate::model::{Columns, Fact, FactId, Kind, Source, Truncation};
+use crate::model::{Columns, Fact, FactId, Kind, Source, Truncation, hex};
 
 pub fn normalise(context: &Context<'_>, request: &[u8]) -> Result<Vec<Fact>, NormaliseError> {
     let mut facts = Vec::new();

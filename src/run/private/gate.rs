@@ -13,8 +13,9 @@ use crate::clock::Clock;
 use crate::enrich::normalise::normalise;
 use crate::enrich::privacy::{Rules, Said, anonymous, hook, records};
 use crate::model::otlp::filter::without;
-use crate::model::{Batch, Envelope, Signal};
+use crate::model::{Batch, Envelope, Signal, hex};
 use crate::receiver::{Admitted, Gate, NotNoted, Notice};
+use crate::run::random;
 use crate::sink::lake::forget::{Request, RequestKind};
 use crate::sink::lake::tombstones::{Tombstones, name};
 
@@ -95,10 +96,9 @@ impl PrivacyGate {
         if self.tombstones.contains(&caller.workspace, session) {
             return Ok(());
         }
-        let mut id = [0; 16];
-        getrandom::fill(&mut id).map_err(|_| NotNoted)?;
+        let id: [u8; 16] = random().map_err(|_| NotNoted)?;
         let request = Request {
-            id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            id: hex(&id),
             workspace: caller.workspace.clone(),
             kind: RequestKind::Private,
             sessions: vec![session.to_owned()],

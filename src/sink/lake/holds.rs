@@ -12,7 +12,7 @@ use super::error::LakeError;
 use super::open::Lake;
 use super::store::Store;
 use super::table::TableKind;
-use crate::model::{Columns, LakeKey, Session, Workspace};
+use crate::model::{Columns, LakeKey, Session, Workspace, hex};
 
 const FOLDER: &str = "_sessionlake/holds";
 
@@ -68,15 +68,14 @@ impl Holds {
     /// # Errors
     /// `NoKey`: the lake is empty. Others: it cannot be read.
     pub async fn open(lake: &Lake, workspace: &Workspace) -> Result<Holds, LakeError> {
-        let key = lake.stored_key().await?.ok_or(LakeError::NoKey)?;
-        Ok(Holds::new(lake, &key, workspace))
+        Ok(Holds::new(lake, &lake.existing_key().await?, workspace))
     }
 
     /// The hold's id: 16 hex digits.
     pub fn id(&self, subject: &HoldSubject) -> String {
         let (of, name) = subject.parts();
         let bytes = self.key.name("hold", &[of.as_bytes(), name.as_bytes()]);
-        bytes[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&bytes[..8])
     }
 
     /// Adds a hold; `false`: it was there, as it was first added. In force for whatever begins after it returns.

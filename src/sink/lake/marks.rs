@@ -14,7 +14,7 @@ use super::error::LakeError;
 use super::open::Lake;
 use super::rewrite::{self, Purged};
 use super::store::Store;
-use crate::model::{FactId, LakeKey, Workspace};
+use crate::model::{FactId, LakeKey, Workspace, hex};
 
 const FOLDER: &str = "_sessionlake/rewrite";
 
@@ -76,7 +76,7 @@ impl Marks {
     }
 
     fn name(&self, part: &str) -> String {
-        hex(&self.key.name("rewrite-mark", &[part.as_bytes()]))
+        hex(&self.key.name("rewrite-mark", &[part.as_bytes()])[..8])
     }
 
     /// All marks, several of one session as one.
@@ -96,8 +96,4 @@ impl Marks {
         }
         Ok(marks)
     }
-}
-
-fn hex(name: &[u8; 16]) -> String {
-    name[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -12,7 +12,7 @@ use super::place::Place;
 use super::store::{LakeOptions, Store};
 use super::table::{Table, TableKind};
 use crate::clock::Clock;
-use crate::model::{LakeKey, Workspace};
+use crate::model::{LakeKey, Workspace, hex};
 
 /// Control objects lie here, beside the workspaces.
 const CONTROL: &str = "_sessionlake";
@@ -42,8 +42,7 @@ impl Lake {
         if let Some(key) = self.stored_key().await? {
             return Ok(key);
         }
-        let hex: String = fresh.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.store.create(&self.store.path(KEY), hex.into()).await?;
+        self.store.create(&self.store.path(KEY), hex(&fresh).into()).await?;
         // Whoever was first made the key of all.
         self.stored_key().await?.ok_or(LakeError::NoKey)
     }

@@ -15,11 +15,11 @@ use super::super::holds::Holds;
 use super::super::lease::Fence;
 use super::super::open::Lake;
 use super::super::rewrite::{COMMIT_MARGIN, Erased, Erasure, Keep, erase_sessions};
-use super::super::tombstones::{Tombstones, hex, name};
+use super::super::tombstones::{Tombstones, name};
 use super::request::{Ack, Progress, Request, Requests};
 use super::work::Forgotten;
 use crate::clock::Clock;
-use crate::model::{AuditEntry, Columns, Fact, Workspace};
+use crate::model::{AuditEntry, Columns, Fact, Workspace, hex};
 
 /// A process that did not say for that long that it lives is not waited for. It overwrites what its journal has when it
 /// comes back, before anything else; until then the receipt names it.

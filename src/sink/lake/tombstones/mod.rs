@@ -29,12 +29,7 @@ pub fn name(key: &LakeKey, session_id: &str) -> Name {
     key.name(super::table::SESSION_TAG, &[session_id.as_bytes()])
 }
 
-/// 32 hex digits.
-pub fn hex(name: &Name) -> String {
-    name.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The inverse of [`hex`].
+/// A name as 32 hexadecimal digits, read back.
 fn parse(hex: &str) -> Option<Name> {
     crate::model::FactId::parse(hex).map(|id| id.0)
 }

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::super::error::LakeError;
 use super::super::open::Lake;
 use super::super::store::Store;
-use super::{Buried, Name, hex, parse};
-use crate::model::Workspace;
+use super::{Buried, Name, parse};
+use crate::model::{Workspace, hex};
 
 const FOLDER: &str = "_sessionlake/tombstones";
 const RECENT: &str = "_sessionlake/tombstones-recent";
