@@ -5,12 +5,11 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::options::ConfigArgs;
+use super::options::{self, ConfigArgs};
 use super::render::numbers::rfc3339;
 use super::sessions::open_lake;
 use super::{json, terminal};
 use crate::clock::Clock;
-use crate::model::Workspace;
 use crate::sink::lake::{Hold as Held, HoldSubject, Holds};
 
 /// Legal holds: what is held is not deleted, by retention, erasure or anything else.
@@ -103,7 +102,7 @@ struct PlaceArgs {
 
 impl PlaceArgs {
     async fn open(&self) -> Result<Holds, Failure> {
-        let workspace = Workspace::parse(&self.workspace).map_err(|e| Failure::Usage(format!("--workspace {e}")))?;
+        let workspace = options::workspace(&self.workspace)?;
         let lake = open_lake(&self.config.load()?).await?;
         let holds = Holds::open(&lake, &workspace).await;
         Ok(holds.context("cannot open the lake's holds: has 'sessionlake serve' run on it?")?)

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::failure::Failure;
 use crate::config::{self, Config, ConfigError, Problem, Source};
+use crate::model::Workspace;
 
 /// Later flags and files win over earlier ones; `--data-dir` and `--lake` win over everything.
 #[derive(Debug, Default, Args)]
@@ -44,6 +46,14 @@ impl ConfigArgs {
         let lake = self.lake.iter().map(|url| config::flag("--lake", &["exporters", "lake", "url"], url));
         data_dir.chain(lake).collect()
     }
+}
+
+/// The workspace that `--workspace` names.
+///
+/// # Errors
+/// It is no name of a workspace.
+pub fn workspace(name: &str) -> Result<Workspace, Failure> {
+    Workspace::parse(name).map_err(|error| Failure::Usage(format!("--workspace {error}")))
 }
 
 fn split(results: impl Iterator<Item = Result<Source, Problem>>) -> (Vec<Source>, Vec<Problem>) {

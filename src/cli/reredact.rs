@@ -7,13 +7,12 @@ use clap::Args;
 use serde_json::json;
 
 use super::failure::Failure;
-use super::options::ConfigArgs;
+use super::options::{self, ConfigArgs};
 use super::redact::{Counts, Stored, policy_of};
 use super::sessions::open_lake;
 use super::{json, terminal};
 use crate::clock::Clock;
 use crate::config::duration;
-use crate::model::Workspace;
 use crate::sink::lake::{Reredacted, Reredaction, Reredactions};
 
 /// Redact stored sessions anew, by the rules in force now
@@ -52,7 +51,7 @@ const LOOK: Duration = Duration::from_millis(500);
 impl Reredact {
     pub async fn run(self) -> Result<(), Failure> {
         let clock = Clock::system();
-        let workspace = Workspace::parse(&self.workspace).map_err(|e| Failure::Usage(format!("--workspace {e}")))?;
+        let workspace = options::workspace(&self.workspace)?;
         let ago = |name: &str, text: &str| {
             duration(text, "1s", "36500d").map_err(|wrong| Failure::Usage(format!("{name}: {wrong}")))
         };

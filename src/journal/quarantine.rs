@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use memchr::memmem;
 
 use super::core::Core;
-use super::disk::{self, Disk};
+use super::disk::{self, Disk, DiskFile};
 use super::segment::{self, DATA_START, SegmentHeader};
 use super::{Position, locked, space};
 
@@ -127,9 +127,7 @@ impl Core {
                 positions.iter().any(may_hold)
             };
             if unfinished || orphan {
-                disk::overwrite(&*file, 0, file.len()?)?;
-                file.sync_data()?;
-                disk.remove(&path)?;
+                erase(disk, &path, &*file)?;
                 dropped = true;
             }
         }
@@ -147,12 +145,9 @@ impl Core {
         for name in names(disk, &self.dir) {
             let path = folder.join(&name);
             let file = disk.open(&path)?;
-            let length = file.len()?;
-            let (bytes, _) = disk::read_lossy(&*file, length);
+            let (bytes, _) = disk::read_lossy(&*file, file.len()?);
             if finders.iter().any(|finder| finder.find(&bytes).is_some()) {
-                disk::overwrite(&*file, 0, length)?;
-                file.sync_data()?;
-                disk.remove(&path)?;
+                erase(disk, &path, &*file)?;
                 dropped += 1;
             }
         }
@@ -161,6 +156,13 @@ impl Core {
         }
         Ok(dropped)
     }
+}
+
+/// Overwrites a file and removes it.
+fn erase(disk: &dyn Disk, path: &Path, file: &dyn DiskFile) -> io::Result<()> {
+    disk::overwrite(file, 0, file.len()?)?;
+    file.sync_data()?;
+    disk.remove(path)
 }
 
 /// Fails when `bytes` more would be too much.

@@ -25,6 +25,11 @@ impl Access {
         !column.is_content() || self.role.may(Permission::ReadContent)
     }
 
+    /// Whether a table's column holds content, and its values are shown.
+    pub fn reads_content(&self, kind: TableKind, column: &str) -> bool {
+        kind.columns().any(|known| known.name == column && known.is_content() && self.shows(known))
+    }
+
     /// Whether a table is there at all.
     pub fn has(&self, kind: TableKind) -> bool {
         self.role.may(match kind {

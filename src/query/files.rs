@@ -83,12 +83,9 @@ impl Files {
             }
         }
         let Some(Known { table, .. }) = slot.as_ref() else { return Ok(Vec::new()) };
-        let tags = sessions.map(|ids| ids.iter().map(|id| table.session_tag(id)).collect::<Vec<_>>());
-        let may_hold = |held: &Option<Arc<[u64]>>| match (held, &tags) {
-            (Some(held), Some(tags)) => tags.iter().any(|tag| held.binary_search(tag).is_ok()),
-            _ => true,
-        };
-        let files = table.files().await?.into_iter().filter(|file| may_hold(&file.sessions));
+        let tags = sessions.map(|ids| table.session_tags(ids));
+        let may_hold = |file: &TableFile| tags.as_ref().is_none_or(|tags| file.may_hold(tags));
+        let files = table.files().await?.into_iter().filter(may_hold);
         let tombstones = self.tombstones(workspace).filter(|_| kind != TableKind::Audit);
         let buried = |held: &Option<Arc<[u64]>>| {
             let may =

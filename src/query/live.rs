@@ -52,8 +52,9 @@ impl LiveTable {
         LiveTable { kind, access, lively, schema: schema(kind) }
     }
 
+    /// As [`super::tables::LakeTable::reads_content`].
     pub fn reads_content(&self, column: &str) -> bool {
-        self.kind.columns().any(|c| c.name == column && c.is_content() && self.access.shows(c))
+        self.access.reads_content(self.kind, column)
     }
 
     /// The rows of the sessions that run; with `wanted`, of those among them.
@@ -82,14 +83,9 @@ impl LiveTable {
                 format!("{are} sessions run, and a live table shows {most} at a time: add WHERE session_id = '...'");
             return Err(Error::Refused(Refused::Live(text)));
         }
-        let tags: Vec<u64> = active.iter().map(|id| facts.session_tag(id)).collect();
+        let tags = facts.session_tags(&active);
         let (mut found, mut bytes) = (HashMap::<String, Vec<_>>::new(), 0usize);
-        for file in facts.files().await? {
-            let holds =
-                file.sessions.as_ref().is_none_or(|held| tags.iter().any(|tag| held.binary_search(tag).is_ok()));
-            if !holds {
-                continue;
-            }
+        for file in facts.files().await?.into_iter().filter(|file| file.may_hold(&tags)) {
             let mut read = facts.read_facts(&file, Some(&active)).await?;
             if let Some(tombstones) = self.lively.files.tombstones(&self.access.workspace) {
                 read = tombstones.sift(&self.access.workspace, read).kept;

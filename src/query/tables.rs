@@ -63,7 +63,7 @@ impl LakeTable {
 
     /// Whether a column's values are content that this role is shown.
     pub fn reads_content(&self, column: &str) -> bool {
-        self.kind.columns().any(|c| c.name == column && c.is_content() && self.access.shows(c))
+        self.access.reads_content(self.kind, column)
     }
 
     fn is_hidden(&self, column: &str) -> bool {

@@ -46,9 +46,8 @@ pub fn texts(columns: &mut Columns) -> impl Iterator<Item = (&'static str, &mut 
     all.into_iter().filter_map(|(place, text)| Some((place, text.as_mut()?)))
 }
 
-/// What an event says of itself, to choose its policy by.
-pub fn subject(workspace: &Workspace, event: &Event) -> Subject {
-    let columns = &event.columns;
+/// What a row says of itself, to choose its policy by.
+pub fn subject(workspace: &Workspace, columns: &Columns) -> Subject {
     Subject {
         workspace: workspace.as_str().to_owned(),
         users: columns.user_email.iter().chain(&columns.user_id).chain(&columns.user_account_id).cloned().collect(),
@@ -63,7 +62,7 @@ pub fn subject(workspace: &Workspace, event: &Event) -> Subject {
 impl Redactor {
     /// Redacts an event put together of `facts`; says whether it hid anything that they still show.
     pub fn recheck(&self, workspace: &Workspace, event: &mut Event, facts: &[&Fact]) -> bool {
-        let subject = subject(workspace, event);
+        let subject = subject(workspace, &event.columns);
         let current = facts.iter().all(|fact| fact.policy == self.policy());
         let mut hid = false;
         for (place, slot) in CONTENT.iter().chain(REST.iter().filter(|_| !current)) {

@@ -1,26 +1,13 @@
 //! Redaction of what is stored already, by the rules in force now. What an earlier redaction wrote stays as it is.
 
-use super::recheck::texts;
-use super::rules::Subject;
+use super::recheck::{subject, texts};
 use super::{Hit, Redactor};
 use crate::model::{Columns, Redaction, Workspace};
 
 impl Redactor {
     /// Redacts a stored row's texts; says whether anything was hidden. Doing it twice changes nothing.
     pub fn redact_stored(&self, workspace: &Workspace, columns: &mut Columns) -> bool {
-        let subject = Subject {
-            workspace: workspace.as_str().to_owned(),
-            users: [&columns.user_email, &columns.user_id, &columns.user_account_id]
-                .into_iter()
-                .flatten()
-                .cloned()
-                .collect(),
-            project: columns.project.clone(),
-            agent: columns.agent.clone(),
-            tool: columns.tool_name.clone(),
-            mcp_server: columns.mcp_server.clone(),
-            event: None,
-        };
+        let subject = subject(workspace, columns);
         let (mut hits, mut changed): (Vec<Hit>, bool) = (Vec::new(), false);
         for (place, text) in texts(columns) {
             let explained = self.explain(text, &subject, place);

@@ -4,9 +4,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::corpus::{self, Captured, Hooks};
 use crate::harness::{Setup, root};
-use crate::query::{Lake, run_python};
+use crate::query::run_python;
 use crate::replay;
 
 fn file(name: &str) -> String {
@@ -50,13 +49,7 @@ fn queries() -> Vec<String> {
 #[test]
 fn every_example_answers_on_captured_sessions() {
     let server = Setup::default().idle("2s").start();
-    let sessions: Vec<Captured> = ["content-on", "subagent", "sigkill"].map(corpus::fixture).into();
-    for captured in &sessions {
-        corpus::send(&server, &captured.requests(Hooks::Raw));
-    }
-    corpus::send_marker(&server, "marker");
-    let ids: Vec<String> = sessions.iter().flat_map(Captured::session_ids).collect();
-    replay::read(&Lake::of(&server), &ids, "marker");
+    replay::recorded(&server);
 
     assert!(queries().len() >= 6);
     for query in queries() {

@@ -5,7 +5,6 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::corpus::{self, Captured, Hooks};
 use crate::harness::{Server, Setup, binary, python, root};
 use crate::query::{Lake, run_python};
 use crate::replay;
@@ -74,14 +73,8 @@ fn maintain(server: &Server) -> Value {
 #[test]
 fn every_reader_gives_the_same_rows_before_and_after_files_were_put_together() {
     let mut server = Setup::default().idle("2s").start();
-    let sessions: Vec<Captured> = ["content-on", "subagent", "sigkill"].map(corpus::fixture).into();
-    for captured in &sessions {
-        corpus::send(&server, &captured.requests(Hooks::Raw));
-    }
-    corpus::send_marker(&server, "marker");
-    let ids: Vec<String> = sessions.iter().flat_map(Captured::session_ids).collect();
+    replay::recorded(&server);
     let lake = Lake::of(&server);
-    replay::read(&lake, &ids, "marker");
     lake.when("SELECT count(*) = 0 FROM sessions WHERE status = 'running'", &[]);
     let expected = duckdb(&lake);
     assert!(expected.len() > 1 && expected.values().any(|(_, cost)| cost.is_some()), "{expected:?}");

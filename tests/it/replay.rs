@@ -25,6 +25,18 @@ pub fn read(lake: &Lake, session_ids: &[String], marker: &str) -> BTreeMap<Strin
     session_ids.iter().map(|id| (id.clone(), rows_of(id, &found[0], &found[1]))).collect()
 }
 
+/// Sends some captured sessions, and waits until they are settled. Their ids.
+pub fn recorded(server: &Server) -> Vec<String> {
+    let sessions: Vec<Captured> = ["content-on", "subagent", "sigkill"].map(corpus::fixture).into();
+    for captured in &sessions {
+        corpus::send(server, &captured.requests(Hooks::Raw));
+    }
+    corpus::send_marker(server, "marker");
+    let ids: Vec<String> = sessions.iter().flat_map(Captured::session_ids).collect();
+    read(&Lake::of(server), &ids, "marker");
+    ids
+}
+
 fn rows_of(session_id: &str, events: &[Row], sessions: &[Row]) -> Rows {
     let of = |rows: &[Row]| rows.iter().filter(|r| r["session_id"] == session_id).cloned().collect::<Vec<_>>();
     let (events, mut session) = (of(events), of(sessions));

@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::corpus::{self, Captured, Hooks};
 use crate::harness::{Server, Setup, binary, root, wait_for};
 use crate::http;
-use crate::query::{Lake, run_python};
+use crate::query::run_python;
 use crate::replay;
 
 /// Who asks, and how.
@@ -51,13 +50,7 @@ impl<'a> Client<'a> {
 /// Captured sessions, settled in the lake.
 fn recorded(setup: Setup) -> (Server, Vec<String>) {
     let server = setup.start();
-    let sessions: Vec<Captured> = ["content-on", "subagent", "sigkill"].map(corpus::fixture).into();
-    for captured in &sessions {
-        corpus::send(&server, &captured.requests(Hooks::Raw));
-    }
-    corpus::send_marker(&server, "marker");
-    let ids: Vec<String> = sessions.iter().flat_map(Captured::session_ids).collect();
-    replay::read(&Lake::of(&server), &ids, "marker");
+    let ids = replay::recorded(&server);
     (server, ids)
 }
 

@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::failure::Failure;
-use super::options::ConfigArgs;
+use super::options::{self, ConfigArgs};
 use super::sessions::open_lake;
 use super::{json, terminal};
 use crate::clock::Clock;
@@ -83,7 +83,7 @@ struct Site {
 
 impl Site {
     async fn open(config: &ConfigArgs, workspace: &str) -> Result<Site, Failure> {
-        let workspace = Workspace::parse(workspace).map_err(|error| Failure::Usage(format!("--workspace {error}")))?;
+        let workspace = options::workspace(workspace)?;
         let config = config.load()?;
         let lake = open_lake(&config).await?;
         let requests = Requests::new(&lake);

@@ -67,7 +67,7 @@ impl DryRun {
 impl Counts {
     pub fn add(&mut self, redactor: &Redactor, workspace: &Workspace, mut event: Event) {
         self.events += 1;
-        let subject = recheck::subject(workspace, &event);
+        let subject = recheck::subject(workspace, &event.columns);
         let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "-".to_owned());
         let (tool, project) = (name(&event.columns.tool_name), name(&event.columns.project));
         let mut found: BTreeMap<String, u64> = BTreeMap::new();

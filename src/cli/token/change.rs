@@ -3,10 +3,10 @@
 use clap::Args;
 
 use super::super::failure::Failure;
-use super::super::options::ConfigArgs;
+use super::super::options::{self, ConfigArgs};
 use super::super::{json, terminal};
 use super::create::end;
-use super::{described, randomness, show, store, workspace};
+use super::{described, randomness, show, store};
 use crate::auth::Token;
 use crate::auth::store::Which;
 use crate::auth::token::PREFIX;
@@ -64,7 +64,7 @@ impl Chosen {
             }
             None => self.token,
         };
-        Ok(Which { text, workspace: self.workspace.as_deref().map(workspace).transpose()? })
+        Ok(Which { text, workspace: self.workspace.as_deref().map(options::workspace).transpose()? })
     }
 }
 

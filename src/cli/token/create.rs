@@ -3,11 +3,12 @@
 use clap::Args;
 
 use super::super::failure::Failure;
-use super::super::options::ConfigArgs;
-use super::{random, randomness, show, store, workspace};
+use super::super::options::{self, ConfigArgs};
+use super::{randomness, show, store};
 use crate::auth::{Role, Wanted};
 use crate::clock::Clock;
 use crate::config::duration;
+use crate::run::random;
 
 /// Create a token and show it, once
 ///
@@ -57,7 +58,7 @@ impl Create {
         let now = Clock::system().now();
         let expires_at = self.expires.as_deref().map(|text| end("--expires", text, now)).transpose()?;
         let wanted = Wanted {
-            workspace: workspace(&self.workspace)?,
+            workspace: options::workspace(&self.workspace)?,
             role: self.role,
             name: self.name,
             group: self.group,

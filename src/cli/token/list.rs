@@ -4,10 +4,10 @@ use clap::Args;
 use serde_json::Value;
 
 use super::super::failure::Failure;
-use super::super::options::ConfigArgs;
+use super::super::options::{self, ConfigArgs};
 use super::super::render::numbers::rfc3339;
 use super::super::{json, terminal};
-use super::{described, store, workspace};
+use super::{described, store};
 use crate::auth::entry::Entry;
 use crate::clock::Clock;
 
@@ -28,7 +28,7 @@ pub struct List {
 impl List {
     pub fn run(self) -> Result<(), Failure> {
         let now = Clock::system().now();
-        let only = self.workspace.as_deref().map(workspace).transpose()?;
+        let only = self.workspace.as_deref().map(options::workspace).transpose()?;
         let mut entries = store(&self.config)?.read().map_err(anyhow::Error::new)?.entries;
         entries.retain(|entry| only.as_ref().is_none_or(|workspace| *workspace == entry.workspace));
         if self.json {

@@ -14,7 +14,6 @@ use super::{json, terminal};
 use crate::auth::entry::Entry;
 use crate::auth::store::Store;
 use crate::auth::{Randomness, Token as Secret};
-use crate::model::Workspace;
 use crate::run::random;
 
 /// Create, list, rotate and revoke tokens.
@@ -51,10 +50,6 @@ impl Token {
 /// The store that a configuration means.
 fn store(config: &ConfigArgs) -> Result<Store, Failure> {
     Ok(Store::new(&config.load()?.data_dir))
-}
-
-fn workspace(name: &str) -> Result<Workspace, Failure> {
-    Workspace::parse(name).map_err(|error| Failure::Usage(format!("--workspace {error}")))
 }
 
 fn randomness() -> Result<Randomness, Failure> {

@@ -15,7 +15,7 @@ const MICROS_PER_HOUR: i64 = 3_600_000_000;
 const SCOPE: &str = "com.anthropic.claude_code.events";
 
 /// The session that costs of a time go to.
-pub fn anonymous_session(micros: i64) -> String {
+fn anonymous_session(micros: i64) -> String {
     let day = DateTime::from_timestamp_micros(micros).unwrap_or_default();
     format!("private-{}", day.format("%Y-%m-%d"))
 }

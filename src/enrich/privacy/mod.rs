@@ -9,7 +9,7 @@ mod otlp;
 mod rules;
 
 pub use command::is_private;
-pub use costs::{anonymous, anonymous_session};
+pub use costs::anonymous;
 pub use hooks::hook;
 pub use otlp::records;
 pub use rules::Rules;

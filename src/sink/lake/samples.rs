@@ -185,33 +185,20 @@ pub fn session(id: &str) -> Session {
 }
 
 pub fn bare_session(id: &str) -> Session {
+    let full = session(id);
     Session {
-        user_email: None,
-        user_id: None,
-        user_account_id: None,
-        organization_id: None,
-        principal: None,
-        agent: None,
-        agent_version: None,
-        project: None,
-        git_branch: None,
-        status: Status::Running,
-        end_reason: None,
-        input_tokens: None,
-        output_tokens: None,
-        cache_read_tokens: None,
-        cache_creation_tokens: None,
-        cost_usd: None,
-        models: Vec::new(),
-        tools: Vec::new(),
-        mcp_servers: Vec::new(),
-        skills: Vec::new(),
-        prompts: Vec::new(),
-        sources: Vec::new(),
-        gaps: Vec::new(),
-        redactions: Vec::new(),
-        parent_session_id: None,
-        parent_relation: None,
-        ..session(id)
+        session_id: full.session_id,
+        start_time: full.start_time,
+        end_time: full.end_time,
+        received_at: full.received_at,
+        events: full.events,
+        prompt_count: full.prompt_count,
+        synthetic_prompt_count: full.synthetic_prompt_count,
+        model_calls: full.model_calls,
+        tool_calls: full.tool_calls,
+        errors: full.errors,
+        denials: full.denials,
+        fold_version: full.fold_version,
+        ..Session::empty(full.date)
     }
 }

@@ -45,6 +45,25 @@ pub struct TableFile {
     pub sessions: Option<Arc<[u64]>>,
 }
 
+impl TableFile {
+    /// Whether it may hold rows of a session with one of these tags, ascending.
+    pub fn may_hold(&self, tags: &[u64]) -> bool {
+        self.sessions.as_ref().is_none_or(|inside| meet(inside, tags))
+    }
+}
+
+/// Whether two sorted lists have an item in common: the shorter one's are looked up in what is left of the longer.
+fn meet(a: &[u64], b: &[u64]) -> bool {
+    let (few, mut many) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    few.iter().any(|tag| match many.binary_search(tag) {
+        Ok(_) => true,
+        Err(next) => {
+            many = &many[next..];
+            false
+        }
+    })
+}
+
 /// A written (and, locally, synced) file that no commit refers to yet.
 #[derive(Clone, Debug)]
 pub struct NewFile {
@@ -203,6 +222,13 @@ impl Table {
         session_tag(&self.key, session_id)
     }
 
+    /// The sessions' tags, as [`TableFile::may_hold`] wants them.
+    pub fn session_tags<'s>(&self, sessions: impl IntoIterator<Item = &'s String>) -> Vec<u64> {
+        let mut tags: Vec<u64> = sessions.into_iter().map(|session| self.session_tag(session)).collect();
+        tags.sort_unstable();
+        tags
+    }
+
     /// Writes facts (any order; sorted and cut by partition inside) to new files.
     pub async fn write_facts(&self, facts: &[Fact]) -> Result<Vec<NewFile>, LakeError> {
         self.write(facts).await
@@ -286,5 +312,21 @@ impl Table {
         sessions: Option<&HashSet<String>>,
     ) -> Result<Vec<R>, LakeError> {
         reader::read(&self.place.store, self.place.file(&file.path), file, sessions).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_meet_where_they_share_an_item_wherever_it_stands() {
+        let long: Vec<u64> = (0..100).map(|n| n * 10).collect();
+        for at in [0, 10, 500, 990] {
+            assert!(meet(&long, &[at]) && meet(&[at, 1995, 2000], &long));
+        }
+        for none in [&[][..], &[5, 11, 985], &[991, 2000]] {
+            assert!(!meet(&long, none) && !meet(none, &long));
+        }
     }
 }

@@ -33,8 +33,6 @@ pub struct Forgotten {
     pub changed: bool,
     /// Sessions that got facts: they are to be sealed.
     pub kept_in: BTreeSet<String>,
-    /// Requests that are done.
-    pub done: usize,
 }
 
 /// Works requests off. Cheap to clone; all clones are one.
@@ -111,7 +109,6 @@ impl Forgetter {
         };
         let ids: Vec<String> = due.iter().map(|request| request.id.clone()).collect();
         let done = pass.run(due, outcome).await?;
-        outcome.done += done.len();
         let mut state = state.lock().await;
         state.pending.retain(|request| !done.contains(&request.id));
         let again = ids.into_iter().filter(|id| !done.contains(id));

@@ -9,9 +9,8 @@ use crate::model::{Columns, Event, Fact, Session, Workspace};
 use crate::sink::lake::holds::Held;
 use crate::sink::lake::lease::Fence;
 use crate::sink::lake::marks::Mark;
+use crate::sink::lake::row::day_of;
 use crate::sink::lake::{LakeError, Table};
-
-const DAY: i64 = 86_400_000_000;
 
 /// A session lives in the partition of its start: events of longer ones are not looked at.
 const MAX_SESSION_DAYS: i32 = 30;
@@ -79,7 +78,7 @@ pub async fn redact_anew(
     checked: &mut Checked,
     done: &mut Redacted,
 ) -> Result<bool, LakeError> {
-    let day = i32::try_from(since.div_euclid(DAY)).unwrap_or(i32::MIN);
+    let day = day_of(since);
     let (received, started) = (day..=i32::MAX, day.saturating_sub(MAX_SESSION_DAYS)..=i32::MAX);
     let columns = |old: &Columns, anew: &Anew, workspace: &Workspace| {
         let mut new = old.clone();
@@ -175,6 +174,8 @@ mod tests {
     use crate::model::Kind;
     use crate::sink::lake::TableKind;
     use crate::sink::lake::testing::{TestLake, fact};
+
+    const DAY: i64 = 86_400_000_000;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn marked_facts_are_hidden_and_no_others() {

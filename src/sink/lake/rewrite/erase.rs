@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::{Gone, Judge, Purged, Rewritten, Selection, Verdict, may_hold, purge, rewrite, tags};
+use super::{Gone, Judge, Purged, Rewritten, Selection, Verdict, purge, rewrite};
 use crate::model::{Event, Fact, Session, Workspace};
 use crate::sink::lake::holds::Holds;
 use crate::sink::lake::lease::Fence;
@@ -177,9 +177,9 @@ async fn erase_from<R: Row + 'static>(
 async fn any_left(lake: &Lake, workspace: &Workspace, sessions: &HashSet<String>) -> Result<bool, LakeError> {
     for kind in [TableKind::Facts, TableKind::Events, TableKind::Sessions] {
         let Some(table) = lake.existing(workspace, kind).await? else { continue };
-        let tags = tags(&table, sessions);
+        let tags = table.session_tags(sessions);
         // Of files without tags every one was read.
-        if table.state.files.values().any(|file| file.sessions.is_some() && may_hold(file, &tags)) {
+        if table.state.files.values().any(|file| file.sessions.is_some() && file.may_hold(&tags)) {
             return Ok(true);
         }
     }

@@ -73,20 +73,11 @@ impl Selection<'_> {
     pub const ALL: Selection<'static> = Selection { sessions: None, dates: i32::MIN..=i32::MAX, paths: None };
 
     fn of(&self, table: &Table) -> Vec<TableFile> {
-        let tags = self.sessions.map(|sessions| tags(table, sessions));
+        let tags = self.sessions.map(|sessions| table.session_tags(sessions));
         let files = table.state.files.values().filter(|file| self.dates.contains(&file.date));
         let files = files.filter(|file| self.paths.is_none_or(|paths| paths.contains(&file.path)));
-        files.filter(|file| tags.as_ref().is_none_or(|tags| may_hold(file, tags))).cloned().collect()
+        files.filter(|file| tags.as_ref().is_none_or(|tags| file.may_hold(tags))).cloned().collect()
     }
-}
-
-/// The sessions' tags.
-fn tags(table: &Table, sessions: &HashSet<String>) -> HashSet<u64> {
-    sessions.iter().map(|session| table.session_tag(session)).collect()
-}
-
-fn may_hold(file: &TableFile, tags: &HashSet<u64>) -> bool {
-    file.sessions.as_ref().is_none_or(|inside| inside.iter().any(|tag| tags.contains(tag)))
 }
 
 /// What a rewriting did.

@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-use super::{may_hold, scrub::scrub, tags};
+use super::scrub::scrub;
 use crate::sink::lake::bucket::{Bucket, BucketError, Version};
 use crate::sink::lake::commit::APPEND_LIFETIME;
 use crate::sink::lake::place::READ_AHEAD;
@@ -82,7 +82,7 @@ impl Purged {
 pub async fn purge(table: &mut Table, gone: Gone<'_>) -> Result<Purged, LakeError> {
     table.refresh().await?;
     let mut purging = Purging {
-        tags: gone.sessions.map(|sessions| tags(table, sessions)).unwrap_or_default(),
+        tags: gone.sessions.map(|sessions| table.session_tags(sessions)).unwrap_or_default(),
         now: table.clock.now(),
         table,
         gone,
@@ -103,7 +103,7 @@ pub async fn purge(table: &mut Table, gone: Gone<'_>) -> Result<Purged, LakeErro
 struct Purging<'a> {
     table: &'a Table,
     gone: Gone<'a>,
-    tags: HashSet<u64>,
+    tags: Vec<u64>,
     /// UTC microseconds.
     now: i64,
     /// Files that the log names, and what they hold is known not to be wanted.
@@ -122,7 +122,7 @@ impl Purging<'_> {
     /// Whether a file that the table no longer has is to go by what the log says of it.
     fn is_gone(&self, file: &TableFile) -> bool {
         let named = self.gone.paths.is_some_and(|paths| paths.contains(&file.path));
-        self.gone.superseded || named || (self.gone.sessions.is_some() && may_hold(file, &self.tags))
+        self.gone.superseded || named || (self.gone.sessions.is_some() && file.may_hold(&self.tags))
     }
 
     /// Reads the whole log.

@@ -15,6 +15,7 @@ use super::{Gone, Judge, Purged, Rewritten, Selection, Verdict, drop_files, purg
 use crate::model::{Columns, Event, Fact, Session, Status, Workspace};
 use crate::sink::lake::holds::Held;
 use crate::sink::lake::lease::Fence;
+use crate::sink::lake::row::day_of;
 use crate::sink::lake::{LakeError, Table, TableFile};
 
 const DAY: i64 = 86_400_000_000;
@@ -62,7 +63,7 @@ impl Retention {
 /// The first day that is kept whole or in part.
 fn first_day(age: Duration, now: i64) -> i32 {
     let from = now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
-    i32::try_from(from.div_euclid(DAY)).unwrap_or(i32::MIN)
+    day_of(from)
 }
 
 fn before(day: i32) -> RangeInclusive<i32> {

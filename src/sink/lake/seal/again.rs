@@ -81,9 +81,7 @@ impl WorkspaceSealer {
             true => self.hide_marked().await,
             false => self.follow_orders(now).await,
         };
-        self.unscanned.extend(self.fact_files.advance(&self.facts).await?);
-        self.event_files.advance(&self.events).await?;
-        self.session_files.advance(&self.sessions).await?;
+        self.note_changes().await?;
         more
     }
 
@@ -108,6 +106,9 @@ impl WorkspaceSealer {
             let next = orders.pending().await?.into_iter().next();
             let begin = |(id, order)| Order { id, order, checked: Checked::default(), done: Redacted::default() };
             self.again.order = next.map(begin);
+        }
+        if self.again.order.is_none() {
+            return Ok(false);
         }
         let held = self.held().await?;
         let Some(mut order) = self.again.order.take() else { return Ok(false) };

@@ -87,9 +87,7 @@ impl WorkspaceSealer {
         let tables = Tables { facts: &mut self.facts, events: &mut self.events, sessions: &mut self.sessions };
         let retention = self.options.retention.of(&self.workspace);
         let expired = expire(tables, self.fence, retention, &held, &mut self.expiring.checked).await;
-        self.unscanned.extend(self.fact_files.advance(&self.facts).await?);
-        self.event_files.advance(&self.events).await?;
-        self.session_files.advance(&self.sessions).await?;
+        self.note_changes().await?;
         let expired = expired?;
         if !expired.is_nothing() {
             let files = expired.facts.removed.len() + expired.events.removed.len() + expired.sessions.removed.len();

@@ -119,21 +119,8 @@ impl FileIndex {
     pub fn holding(&self, tags: impl Iterator<Item = u64>) -> Vec<Arc<TableFile>> {
         let tags: BTreeSet<u64> = tags.collect();
         let tags: Vec<u64> = tags.into_iter().collect();
-        let may_hold = |file: &&Arc<TableFile>| file.sessions.as_ref().is_none_or(|inside| meet(inside, &tags));
-        self.files.values().filter(may_hold).cloned().collect()
+        self.files.values().filter(|file| file.may_hold(&tags)).cloned().collect()
     }
-}
-
-/// Whether two sorted lists have an item in common: the shorter one's are looked up in what is left of the longer.
-fn meet(a: &[u64], b: &[u64]) -> bool {
-    let (few, mut many) = if a.len() <= b.len() { (a, b) } else { (b, a) };
-    few.iter().any(|tag| match many.binary_search(tag) {
-        Ok(_) => true,
-        Err(next) => {
-            many = &many[next..];
-            false
-        }
-    })
 }
 
 #[cfg(test)]
@@ -157,17 +144,6 @@ mod tests {
         assert_eq!(paths(&index, &[1]), ["a", "c"]);
         assert_eq!(paths(&index, &[1, 2]), ["a", "b", "c"]);
         assert_eq!(paths(&index, &[9]), ["c"]);
-    }
-
-    #[test]
-    fn lists_meet_where_they_share_an_item_wherever_it_stands() {
-        let long: Vec<u64> = (0..100).map(|n| n * 10).collect();
-        for at in [0, 10, 500, 990] {
-            assert!(meet(&long, &[at]) && meet(&[at, 1995, 2000], &long));
-        }
-        for none in [&[][..], &[5, 11, 985], &[991, 2000]] {
-            assert!(!meet(&long, none) && !meet(none, &long));
-        }
     }
 
     #[test]

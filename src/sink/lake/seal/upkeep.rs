@@ -9,6 +9,7 @@ use super::workspace::WorkspaceSealer;
 #[cfg(test)]
 use crate::sink::lake::maintain;
 use crate::sink::lake::maintain::{Chore, Done, Form, View, is_large};
+use crate::sink::lake::row::day_of;
 use crate::sink::lake::{LakeError, Table, TableFile, TableKind};
 
 /// How often small files are looked for, microseconds.
@@ -17,7 +18,6 @@ const TIDY_EVERY: i64 = 10_000_000;
 const TIDY_AGAIN: i64 = 300_000_000;
 /// How often checkpoints are written and orphans looked for, of one table after the other.
 const SWEEP_EVERY: i64 = 600_000_000;
-const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// How long no work is begun after some was abandoned.
 const ABANDONED: i64 = 5_000_000;
@@ -155,7 +155,7 @@ impl WorkspaceSealer {
 
     /// Files to put together. Those with rows of running sessions are left alone: they are replaced soon.
     fn choose(&self, now: Now, thorough: bool) -> Option<Choice> {
-        let today = i32::try_from(now.wall.div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX);
+        let today = day_of(now.wall);
         let held_bytes = 4 * self.options.round_bytes as u64;
         let running: HashSet<u64> = self.live.stored_running().map(|id| self.events.session_tag(id)).collect();
         let settled =

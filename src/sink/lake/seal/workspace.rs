@@ -142,6 +142,14 @@ impl WorkspaceSealer {
         Ok(())
     }
 
+    /// Takes note of what was committed through the tables of this sealer, by whatever it did with them last.
+    pub(super) async fn note_changes(&mut self) -> Result<(), LakeError> {
+        self.unscanned.extend(self.fact_files.advance(&self.facts).await?);
+        self.event_files.advance(&self.events).await?;
+        self.session_files.advance(&self.sessions).await?;
+        Ok(())
+    }
+
     /// Takes sessions out of the tables that are to be forgotten; between rounds, because a round would put back what it
     /// has read.
     pub async fn forget(&mut self, now: Now) -> Result<(), LakeError> {

@@ -1,6 +1,6 @@
 //! The tombstones in memory.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -85,11 +85,6 @@ impl Tombstones {
             self.0.changes.fetch_add(1, Ordering::AcqRel);
         }
         added
-    }
-
-    /// Those of `sessions` that are buried.
-    pub fn among<'s>(&self, workspace: &Workspace, sessions: impl Iterator<Item = &'s str>) -> HashSet<String> {
-        sessions.filter(|session| self.contains(workspace, session)).map(str::to_owned).collect()
     }
 }
 
