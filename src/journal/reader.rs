@@ -125,6 +125,14 @@ impl Reader {
         Ok(())
     }
 
+    /// A record that was read and is not committed yet, once more; `None`: it was erased since, or is damaged. Reads its
+    /// segment from the start.
+    pub fn again(&self, position: Position) -> Result<Option<Bytes>, ReadError> {
+        let mut walk = Walk::new(self.walk.core.clone(), position.seq.saturating_sub(1));
+        let found = walk.next(|_| 0)?;
+        Ok(found.filter(|(at, _)| *at == position).map(|(_, record)| record))
+    }
+
     /// How a record is to be treated, after what earlier processes died of. One that is suspect is to be tried alone
     /// ([`Reader::begin`] with it as first and last); one that is condemned is to be set aside.
     pub fn suspicion(&self, position: Position) -> Suspicion {

@@ -63,7 +63,7 @@ pub async fn serve(port: Port, router: Router, limits: Limits, shutdown: impl Fu
         let (stream, peer, place) = tokio::select! {
             biased;
             () = &mut shutdown => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &places, limits.write_time) => accepted,
         };
         while connections.try_join_next().is_some() {}
         let (router, tls, stopped) = (router.clone(), tls.clone(), stopped.clone());
@@ -86,13 +86,23 @@ pub async fn serve(port: Port, router: Router, limits: Limits, shutdown: impl Fu
     }
 }
 
+/// Best effort: a connection without these works.
+fn prepare(stream: &TcpStream, patience: Duration) {
+    // Without it, a reply waits up to 40 ms for the client's delayed acknowledgement.
+    let _ = stream.set_nodelay(true);
+    // What is written waits with the kernel: that a client takes nothing of it for too long is for the kernel to see.
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(patience));
+    #[cfg(not(target_os = "linux"))]
+    let _ = patience;
+}
+
 /// The next connection, and its place.
-async fn accept(listener: &TcpListener, places: &Arc<Places>) -> (TcpStream, Peer, Place) {
+async fn accept(listener: &TcpListener, places: &Arc<Places>, patience: Duration) -> (TcpStream, Peer, Place) {
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
-                // Without it, a reply waits up to 40 ms for the client's delayed acknowledgement.
-                let _ = stream.set_nodelay(true);
+                prepare(&stream, patience);
                 return (stream, Peer(address), places.take().await);
             }
             Err(error) if is_about_the_peer(&error) => {}

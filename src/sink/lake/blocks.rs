@@ -5,6 +5,7 @@
 //! in columns from file to file.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, StringArray};
@@ -43,6 +44,8 @@ pub struct Block {
 impl Block {
     /// Facts of any days.
     pub fn of(facts: &[Fact]) -> Result<Block, LakeError> {
+        #[cfg(test)]
+        super::testing::meet_poison(facts)?;
         Ok(Block { batch: encode::facts(&facts.iter().collect::<Vec<_>>())?, date: None })
     }
 
@@ -65,10 +68,10 @@ impl Block {
         self.date
     }
 
-    /// The rows from the `first` one on.
+    /// These rows of it.
     #[must_use]
-    pub fn from(&self, first: usize) -> Block {
-        Block { batch: self.batch.slice(first, self.rows() - first), date: self.date }
+    pub fn part(&self, rows: Range<usize>) -> Block {
+        Block { batch: self.batch.slice(rows.start, rows.len()), date: self.date }
     }
 
     /// A text column's values; none where there is no such column.
@@ -350,7 +353,7 @@ mod tests {
             [facts("b", 0..5000, 0), facts("a", 0..7, 0)].concat(),
         ];
         let blocks = blocks.map(|facts| Block::of(&facts).unwrap());
-        let tail = blocks[1].from(8);
+        let tail = blocks[1].part(8..10);
         let files = table.write_blocks(blocks.into_iter().chain([tail]).collect(), None).await.unwrap();
         let found: Vec<_> = files.iter().map(|new| (new.file.date, new.rows)).collect();
         assert_eq!(found, [(0, 10_007), (1, 12)]);

@@ -46,6 +46,8 @@ impl Table {
     async fn commit_as(&mut self, change: Change, data_change: bool) -> Result<i64, LakeError> {
         self.check_uploads(&change)?;
         let operation = Uuid::new_v4().to_string();
+        #[cfg(test)]
+        super::testing::commit_poison(&change);
         let bytes = log::commit(self.place.kind, &change, data_change, &operation, self.clock.now() / 1000);
         let deadline = Instant::now() + COMMIT_DEADLINE;
         let mut pause = Duration::from_millis(100);
@@ -90,7 +92,8 @@ impl Table {
         }
         self.check(change).await?;
         let version = self.version() + 1;
-        let commit = Commit::parse(version, &bytes).map_err(|e| self.place.error(e))?;
+        let none = |source| LakeError::Entry { table: self.place.name.clone(), source: Box::new(source) };
+        let commit = Commit::parse(version, &bytes).map_err(none)?;
         if !self.place.store.create(&self.place.entry(version), bytes).await? {
             return Ok(None);
         }

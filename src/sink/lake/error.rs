@@ -1,6 +1,7 @@
 //! What can go wrong with a lake.
 
 use deltalake_core::DeltaTableError;
+use tokio::task::JoinError;
 
 /// Names places and versions, never content.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,8 @@ pub enum LakeError {
     Parquet { file: String, source: parquet::errors::ParquetError },
     #[error("{file}: column '{column}' does not hold what the schema says")]
     Column { file: String, column: String },
+    #[error("{file} has {found} bytes, and the log says {expected}")]
+    Length { file: String, found: u64, expected: u64 },
     #[error("rows do not fit the schema: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
     #[error("the lake's key (_sessionlake/keys/facts) is not 64 hex digits")]
@@ -46,8 +49,17 @@ pub enum LakeError {
         "{sessions} of these sessions in workspace {workspace} are under a legal hold: 'sessionlake hold list' shows why"
     )]
     Held { workspace: String, sessions: usize },
-    #[error("a task of the lake stopped: {0}")]
-    Task(#[from] tokio::task::JoinError),
+    #[error("a task of the lake {}", if *panicked { "panicked" } else { "was stopped" })]
+    Task { panicked: bool },
+    #[error("the log entry made for {table} is none: {source}")]
+    Entry { table: String, source: Box<DeltaTableError> },
+}
+
+impl From<JoinError> for LakeError {
+    /// Without a panic's message, which may quote what it was about.
+    fn from(error: JoinError) -> LakeError {
+        LakeError::Task { panicked: error.is_panic() }
+    }
 }
 
 impl LakeError {
@@ -66,7 +78,7 @@ impl LakeError {
             LakeError::Store { source, .. } => store_is_transient(source),
             LakeError::Log { source, .. } => comes_from_transient(source.as_ref()),
             LakeError::Parquet { source, .. } => comes_from_transient(source),
-            LakeError::Contended { .. } | LakeError::Task(_) => true,
+            LakeError::Contended { .. } | LakeError::Task { .. } => true,
             LakeError::Location { .. }
             | LakeError::Option { .. }
             | LakeError::Protocol { .. }
@@ -74,7 +86,9 @@ impl LakeError {
             | LakeError::Newer { .. }
             | LakeError::Fenced { .. }
             | LakeError::Column { .. }
+            | LakeError::Length { .. }
             | LakeError::Arrow(_)
+            | LakeError::Entry { .. }
             | LakeError::BadKey
             | LakeError::NoKey
             | LakeError::BadHold { .. }

@@ -25,9 +25,10 @@ use super::heavy;
 use super::row::Row;
 use super::store::Store;
 use super::table::{TableFile, TableKind};
-use crate::model::Kind;
+use crate::model::{FactId, Kind};
 
 const SESSION: &str = "session_id";
+const FACT_ID: &str = "fact_id";
 /// Covers the footer of almost every file, so that opening one is a single read.
 const FOOTER_HINT: usize = 64 << 10;
 /// Rows decoded at a time.
@@ -147,6 +148,22 @@ async fn seen_rows(reader: Ranges, path: Path) -> Result<Vec<Seen>, LakeError> {
         rows.extend(decode::seen(path.as_ref(), &batch)?);
     }
     Ok(rows)
+}
+
+/// The ids of a file's facts.
+pub(super) async fn fact_ids(store: &Store, path: Path, file: &TableFile) -> Result<Vec<FactId>, LakeError> {
+    let reader = Ranges { store: store.root.clone(), path: path.clone(), size: file.size };
+    let failed = |source| LakeError::Parquet { file: path.to_string(), source };
+    let builder = Reader::new(reader).await.map_err(failed)?.with_batch_size(BATCH_ROWS);
+    let mask = ProjectionMask::columns(builder.parquet_schema(), [FACT_ID]);
+    let mut batches = builder.with_projection(mask).build().map_err(failed)?;
+    let mut found = Vec::new();
+    while let Some(batch) = batches.try_next().await.map_err(failed)? {
+        let ids = batch.column_by_name(FACT_ID).and_then(|ids| ids.as_string_opt::<i32>());
+        let ids = ids.ok_or_else(|| LakeError::Column { file: path.to_string(), column: FACT_ID.to_owned() })?;
+        found.extend(ids.iter().flatten().filter_map(FactId::parse));
+    }
+    Ok(found)
 }
 
 async fn rows<R: Row>(

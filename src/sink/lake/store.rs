@@ -87,9 +87,14 @@ impl Store {
     }
 
     pub async fn exists(&self, path: &Path) -> Result<bool, LakeError> {
+        Ok(self.size(path).await?.is_some())
+    }
+
+    /// Bytes of a file; `None`: there is none.
+    pub async fn size(&self, path: &Path) -> Result<Option<u64>, LakeError> {
         match self.root.head(path).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Ok(found) => Ok(Some(found.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(e) => Err(LakeError::store(path, e)),
         }
     }

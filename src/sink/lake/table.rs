@@ -15,7 +15,7 @@ pub use super::reader::Seen;
 use super::row::{Row, day_of};
 pub use super::store::LakeOptions;
 use crate::clock::Clock;
-use crate::model::{AuditEntry, Event, Fact, LakeKey, Session};
+use crate::model::{AuditEntry, Event, Fact, FactId, LakeKey, Session};
 
 /// A file of more sessions has no list of them: it would weigh more than it saves. One flush has fewer, because each
 /// session takes a fact at least, so that sealing can choose among the hot files.
@@ -287,7 +287,26 @@ impl Table {
 
     /// What sealing looks at first in a file of facts; the other columns are not read.
     pub async fn read_seen(&self, file: &TableFile) -> Result<Vec<Seen>, LakeError> {
-        reader::seen(&self.place.store, self.place.file(&file.path), file).await
+        let read = reader::seen(&self.place.store, self.place.file(&file.path), file).await;
+        self.explained(file, read).await
+    }
+
+    /// The ids of a file's facts.
+    pub async fn read_fact_ids(&self, file: &TableFile) -> Result<Vec<FactId>, LakeError> {
+        let read = reader::fact_ids(&self.place.store, self.place.file(&file.path), file).await;
+        self.explained(file, read).await
+    }
+
+    /// A read beyond a file's end looks like a store that is away. Where the file has not the length that the log says,
+    /// it is damaged, and waiting does not help.
+    async fn explained<T>(&self, file: &TableFile, read: Result<T, LakeError>) -> Result<T, LakeError> {
+        let Err(error) = read else { return read };
+        match self.place.store.size(&self.place.file(&file.path)).await {
+            Ok(Some(found)) if found != file.size => {
+                Err(LakeError::Length { file: file.path.clone(), found, expected: file.size })
+            }
+            _ => Err(error),
+        }
     }
 
     pub async fn read_events(
@@ -311,7 +330,8 @@ impl Table {
         file: &TableFile,
         sessions: Option<&HashSet<String>>,
     ) -> Result<Vec<R>, LakeError> {
-        reader::read(&self.place.store, self.place.file(&file.path), file, sessions).await
+        let read = reader::read(&self.place.store, self.place.file(&file.path), file, sessions).await;
+        self.explained(file, read).await
     }
 }
 

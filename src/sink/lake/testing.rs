@@ -2,12 +2,32 @@
 
 use bytes::Bytes;
 
-use super::{Change, Lake, LakeOptions, Table, TableKind};
+use super::{Change, Lake, LakeError, LakeOptions, Table, TableKind};
 use crate::enrich::fold::Folded;
 use crate::journal::Position;
 use crate::model::{
     Batch, Columns, Envelope, Event, Fact, FactId, Joined, Kind, LakeKey, Session, Signal, Source, Status, Workspace,
 };
+
+/// Sessions whose facts cannot be written: what happens, by their first word.
+pub fn meet_poison(facts: &[Fact]) -> Result<(), LakeError> {
+    let first = |fact: &Fact| fact.session_id.as_deref().and_then(|id| id.split('-').next().map(str::to_owned));
+    for word in facts.iter().filter_map(first) {
+        match word.as_str() {
+            "panics" => panic!("secret words"),
+            "fails" => return Err(arrow::error::ArrowError::SchemaError("on purpose".to_owned()).into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The day of facts whose commit panics.
+pub const UNCOMMITTABLE: i32 = 4242;
+
+pub fn commit_poison(change: &Change) {
+    assert!(change.add.iter().all(|new| new.file.date != UNCOMMITTABLE), "on purpose");
+}
 
 /// A fact of `session`; `number` is its identity and its event time. Received at `received_at`, UTC microseconds.
 pub fn fact(session: &str, number: u64, kind: Kind, received_at: i64) -> Fact {

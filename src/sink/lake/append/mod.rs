@@ -9,7 +9,9 @@
 
 mod decode;
 mod flush;
+mod parts;
 mod pending;
+mod recent;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -22,7 +24,7 @@ use tokio::time::Instant;
 
 use self::decode::{Content, Decoded, Poison, decode_some};
 use self::flush::Writer;
-use self::pending::Pending;
+use self::pending::{Flush, Pending};
 use super::Lake;
 use super::backoff::Backoff;
 use super::heavy;
@@ -83,7 +85,7 @@ pub struct AppendReport {
     pub facts: u64,
     /// Facts that were delivered again shortly after, and left out.
     pub duplicates: u64,
-    /// Records that could not be decoded, and were set aside.
+    /// Records that could not be decoded or written, and were set aside.
     pub poison: u64,
     /// Times that another writer took the place in the log that a commit was made for.
     pub collisions: u64,
@@ -103,6 +105,8 @@ pub trait Records: Send {
     fn end(&mut self);
     /// Keeps a record that cannot be processed where people find it.
     fn set_aside(&mut self, position: Position, record: &[u8], reason: &'static str);
+    /// A record that was read and is not committed yet, once more; `None`: it is not there any more.
+    fn again(&mut self, position: Position) -> Result<Option<Bytes>, ReadError>;
 }
 
 impl Records for Reader {
@@ -132,6 +136,10 @@ impl Records for Reader {
 
     fn set_aside(&mut self, position: Position, record: &[u8], reason: &'static str) {
         Reader::set_aside(self, position, record, reason);
+    }
+
+    fn again(&mut self, position: Position) -> Result<Option<Bytes>, ReadError> {
+        Reader::again(self, position)
     }
 }
 
@@ -322,7 +330,7 @@ impl<R: Records> Appender<R> {
                 run.poison.iter().for_each(|(position, poison)| self.set_aside(*position, poison));
                 records
             }
-            // It cannot panic (each record is caught): the runtime is going down, and this task with it. To go on
+            // It cannot panic (each record and block is caught): the runtime is going down, and this task with it. To go on
             // would move the cursor past records that were never looked at.
             Err(_) => std::future::pending().await,
         }
@@ -334,11 +342,40 @@ impl<R: Records> Appender<R> {
         self.records.set_aside(position, &poison.record, poison.reason);
     }
 
+    /// Sets a record aside that was decoded, and whose rows cannot be written. What is behind it waits until it is kept.
+    async fn set_aside_again(&mut self, position: Position, reason: &'static str) {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.records.again(position) {
+                Ok(Some(record)) => {
+                    self.report.poison += 1;
+                    return self.records.set_aside(position, &record, reason);
+                }
+                Ok(None) => {
+                    return tracing::warn!(seq = position.seq, reason, "a record was erased that cannot be written");
+                }
+                Err(error) => {
+                    let wait = backoff.fail();
+                    tracing::error!(%error, ?wait, "journal not readable, trying again");
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        }
+    }
+
     async fn flush(&mut self) {
         let started = Instant::now();
-        let Some(flush) = self.pending.take() else { return };
-        let last = flush.last;
-        let versions = self.writer.write(flush).await;
+        let mut waiting = self.pending.take();
+        let Some(Flush { last, .. }) = waiting else { return };
+        let mut versions = Vec::new();
+        while let Some(flush) = waiting {
+            let written = self.writer.write(flush).await;
+            versions.extend(written.versions);
+            for (position, reason) in written.poison {
+                self.set_aside_again(position, reason).await;
+            }
+            waiting = written.left;
+        }
         self.report.collisions = std::mem::take(&mut self.writer.collisions);
         if let Err(error) = self.records.commit(last) {
             // The next flush moves the cursor further; until then only the journal is larger than it need be.

@@ -1,10 +1,13 @@
 //! What was read from the journal and is not in the lake yet.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tokio::time::Instant;
 
 use super::AppendOptions;
+use super::parts::Share;
 use crate::journal::Position;
 use crate::model::{AuditEntry, Fact, FactId, Kind, Workspace};
 use crate::sink::lake::{Block, Blocks, LakeError, TableKind, weight};
@@ -26,6 +29,8 @@ pub struct Group {
     tail_bytes: usize,
     /// The records that they came from.
     tail_seqs: Vec<u64>,
+    /// Among the last facts is one that no block can be made of.
+    stuck: bool,
 }
 
 impl Group {
@@ -38,36 +43,46 @@ impl Group {
         bytes
     }
 
-    /// Makes a block of the tail when it is long enough; returns how many bytes less are held now.
-    fn pack(&mut self) -> Result<usize, LakeError> {
-        if self.tail.len() < BLOCK_ROWS && self.tail_bytes < BLOCK_BYTES {
-            return Ok(0);
+    /// Makes a block of the tail when it is long enough; returns how many bytes less are held now. Where no block can be
+    /// made, the flush finds out why.
+    fn pack(&mut self) -> usize {
+        if self.stuck || (self.tail.len() < BLOCK_ROWS && self.tail_bytes < BLOCK_BYTES) {
+            return 0;
         }
-        let block = Block::of(&self.tail)?;
+        let Ok(Ok(block)) = catch_unwind(AssertUnwindSafe(|| Block::of(&self.tail))) else {
+            self.stuck = true;
+            return 0;
+        };
         let less = self.tail_bytes.saturating_sub(block.bytes());
         self.blocks.push((block, std::mem::take(&mut self.tail_seqs)));
         // Its place is kept for the next ones.
         self.tail.clear();
         self.tail_bytes = 0;
-        Ok(less)
+        less
     }
 
     pub fn rows(&self) -> usize {
         self.blocks.iter().map(|(_, seqs)| seqs.len()).sum::<usize>() + self.tail.len()
     }
 
-    /// The facts of records after `landed`.
-    pub fn after(&self, landed: Option<u64>) -> Result<Vec<Block>, LakeError> {
-        let skip = |seqs: &[u64]| landed.map_or(0, |landed| seqs.partition_point(|seq| *seq <= landed));
-        let packed = self.blocks.iter().map(|(block, seqs)| (block, skip(seqs), seqs.len()));
+    /// The facts of records after `after`, up to `last`.
+    pub fn between(&self, after: Option<u64>, last: u64) -> Result<Vec<Block>, LakeError> {
+        let packed = self.blocks.iter().map(|(block, seqs)| (block, span(seqs, after, last)));
         let mut blocks: Vec<Block> =
-            packed.filter(|(_, skip, rows)| skip < rows).map(|(block, skip, _)| block.from(skip)).collect();
-        let tail = &self.tail[skip(&self.tail_seqs)..];
+            packed.filter(|(_, rows)| !rows.is_empty()).map(|(block, rows)| block.part(rows)).collect();
+        let tail = &self.tail[span(&self.tail_seqs, after, last)];
         if !tail.is_empty() {
             blocks.push(Block::of(tail)?);
         }
         Ok(blocks)
     }
+}
+
+/// Where the records after `after`, up to `last`, are in a sorted list.
+fn span(seqs: &[u64], after: Option<u64>, last: u64) -> Range<usize> {
+    let end = seqs.partition_point(|seq| *seq <= last);
+    let start = after.map_or(0, |after| seqs.partition_point(|seq| *seq <= after));
+    start.min(end)..end
 }
 
 /// Rows of one table of a workspace, with the records that they came from.
@@ -92,17 +107,34 @@ impl Rows {
         }
     }
 
-    /// The rows of records after `landed`.
-    pub fn after(&self, landed: Option<u64>) -> Result<Vec<Block>, LakeError> {
+    /// The rows of records after `after`, up to `last`.
+    pub fn between(&self, after: Option<u64>, last: u64) -> Result<Vec<Block>, LakeError> {
         match self {
-            Rows::Facts(group) => group.after(landed),
+            Rows::Facts(group) => group.between(after, last),
             Rows::Audit(entries) => {
                 let mut blocks = Blocks::default();
-                let new = entries.iter().filter(|(seq, _)| landed.is_none_or(|landed| *seq > landed));
+                let new = entries.iter().filter(|(seq, _)| *seq <= last && after.is_none_or(|after| *seq > after));
                 new.cloned().try_for_each(|(_, entry)| blocks.add(entry))?;
                 blocks.finish()
             }
         }
+    }
+
+    /// The records after `after`, up to `last`, that it has rows of; in order.
+    pub fn records(&self, after: Option<u64>, last: u64) -> Vec<u64> {
+        let mut seqs: Vec<u64> = match self {
+            Rows::Facts(group) => {
+                let packed = group.blocks.iter().map(|(_, seqs)| seqs);
+                let all = packed.chain([&group.tail_seqs]);
+                all.flat_map(|seqs| &seqs[span(seqs, after, last)]).copied().collect()
+            }
+            Rows::Audit(entries) => {
+                let seqs = entries.iter().map(|(seq, _)| *seq);
+                seqs.filter(|seq| *seq <= last && after.is_none_or(|after| *seq > after)).collect()
+            }
+        };
+        seqs.dedup();
+        seqs
     }
 }
 
@@ -110,7 +142,7 @@ impl Rows {
 #[derive(Debug)]
 pub struct Flush {
     pub last: Position,
-    pub rows: Vec<(Workspace, Rows)>,
+    pub shares: Vec<Share>,
 }
 
 /// Facts read and not yet flushed. Holds at most `flush_bytes` and one read more, because the journal is not read
@@ -156,8 +188,7 @@ impl Pending {
             self.bytes += self.groups.entry(workspace.clone()).or_default().add(fact, position.seq);
         }
         if let Some(group) = self.groups.get_mut(&workspace) {
-            // What cannot be packed now is tried again with the flush, where errors are shown.
-            self.bytes -= group.pack().unwrap_or(0);
+            self.bytes -= group.pack();
         }
         known
     }
@@ -195,7 +226,8 @@ impl Pending {
         self.window.trim();
         let facts = self.groups.drain().map(|(workspace, group)| (workspace, Rows::Facts(group)));
         let audit = self.audit.drain().map(|(workspace, entries)| (workspace, Rows::Audit(entries)));
-        Some(Flush { last, rows: facts.chain(audit).collect() })
+        let shares = facts.chain(audit).map(|(workspace, rows)| Share::new(workspace, rows, last.seq));
+        Some(Flush { last, shares: shares.collect() })
     }
 }
 
@@ -272,10 +304,10 @@ mod tests {
         assert_eq!(pending.add(at(2), workspace("b"), vec![one.clone()], now), 0);
         let flush = pending.take().unwrap();
         assert_eq!(flush.last, at(2));
-        assert!(flush.rows.iter().all(|(_, rows)| rows.count() == 1));
+        assert!(flush.shares.iter().all(|share| share.rows.count() == 1));
         assert_eq!(pending.add(at(3), workspace("a"), vec![one], now), 1);
         let flush = pending.take().unwrap();
-        assert!(flush.rows.is_empty(), "nothing to write, but the cursor moves to {:?}", flush.last);
+        assert!(flush.shares.is_empty(), "nothing to write, but the cursor moves to {:?}", flush.last);
         assert!(pending.take().is_none());
     }
 
@@ -286,16 +318,17 @@ mod tests {
         for (seq, number) in [3, 3, 5, 8].into_iter().zip(0..) {
             group.add(fact("s", number, Kind::Prompt, 0), seq);
         }
-        let after = |group: &Group| [None, Some(3), Some(8)].map(|landed| rows(group.after(landed).unwrap()));
+        let after = |group: &Group| [None, Some(3), Some(8)].map(|landed| rows(group.between(landed, 9).unwrap()));
         assert_eq!(after(&group), [4, 2, 0]);
         // The same once they are in blocks, the second of which was cut within a record.
         let long = 8 + BLOCK_ROWS as u64;
         (4..long).for_each(|number| _ = group.add(fact("s", number, Kind::Prompt, 0), 8));
         let bytes = group.tail_bytes;
-        assert!(group.pack().unwrap() > bytes / 4, "a block takes less than its facts");
+        assert!(group.pack() > bytes / 4, "a block takes less than its facts");
         (long..long + 5).for_each(|number| _ = group.add(fact("s", number, Kind::Prompt, 0), 9));
         assert_eq!(group.rows(), long as usize + 5);
         assert_eq!(after(&group), [group.rows(), group.rows() - 2, 5]);
+        assert_eq!(rows(group.between(Some(2), 5).unwrap()), 3, "a part of a block");
     }
 
     #[test]
@@ -307,9 +340,9 @@ mod tests {
         (2..5).for_each(|n| pending.audit(at(n), workspace("a"), entry(n), now));
         let flush = pending.take().unwrap();
         assert_eq!(flush.last, at(4));
-        let counts: Vec<_> = flush.rows.iter().map(|(_, rows)| (rows.kind(), rows.count())).collect();
+        let counts: Vec<_> = flush.shares.iter().map(|share| (share.rows.kind(), share.rows.count())).collect();
         assert_eq!(counts, [(TableKind::Facts, 1), (TableKind::Audit, 3)]);
-        let rows = |landed| flush.rows[1].1.after(landed).unwrap().iter().map(Block::rows).sum::<usize>();
+        let rows = |landed| flush.shares[1].rows.between(landed, 4).unwrap().iter().map(Block::rows).sum::<usize>();
         assert_eq!([None, Some(3), Some(4)].map(rows), [3, 1, 0]);
     }
 

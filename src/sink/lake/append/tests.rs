@@ -9,6 +9,7 @@ use crate::sink::lake::testing::{TestLake, fact, record};
 use crate::sink::lake::tombstones::Tombstones;
 
 mod flow;
+mod poison;
 
 /// A journal in memory. Its cursor survives the reader, as a real one's does; `keeps_cursor` off simulates crashes
 /// before the cursor is written.
@@ -66,8 +67,15 @@ impl Records for MemoryReader {
 
     fn end(&mut self) {}
 
-    fn set_aside(&mut self, position: Position, _: &[u8], reason: &'static str) {
-        self.log.lock().unwrap().set_aside.push((position.seq, reason));
+    fn set_aside(&mut self, position: Position, record: &[u8], reason: &'static str) {
+        let mut log = self.log.lock().unwrap();
+        assert!(log.records.iter().any(|(at, known)| *at == position && known == record), "kept as it is");
+        log.set_aside.push((position.seq, reason));
+    }
+
+    fn again(&mut self, position: Position) -> Result<Option<Bytes>, ReadError> {
+        let log = self.log.lock().unwrap();
+        Ok(log.records.iter().find(|(at, _)| *at == position).map(|(_, record)| record.clone()))
     }
 }
 
@@ -135,6 +143,19 @@ async fn records_that_come_again_after_a_crash_add_nothing() {
     assert_eq!(numbers(&lake).await, [1, 3]);
     lake.workspace = Workspace::parse("other").unwrap();
     assert_eq!(numbers(&lake).await, [2, 4]);
+}
+
+/// The reply to a record was lost with the process; the client sends it again to the next one.
+#[tokio::test]
+async fn what_a_client_sends_again_after_a_crash_is_stored_once() {
+    let mut lake = TestLake::new().await;
+    let log = log(vec![record("default", 1, b"s 1"), record("default", 2, b"s 2")]);
+    drained(&lake, &log).await;
+    lake.reopen().await;
+    log.lock().unwrap().records.extend([record("default", 3, b"s 2"), record("default", 4, b"s 3")]);
+    drained(&lake, &log).await;
+    assert_eq!(numbers(&lake).await, [1, 2, 3]);
+    assert_eq!(log.lock().unwrap().cursor, Some(Position { seq: 4, epoch: 1 }));
 }
 
 #[tokio::test]

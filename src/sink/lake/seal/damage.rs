@@ -39,7 +39,7 @@ impl Damage {
 /// Whether the file itself is the reason. A store that is away is not: that is waited for.
 fn is_damage(error: &LakeError) -> bool {
     match error {
-        LakeError::Column { .. } => true,
+        LakeError::Column { .. } | LakeError::Length { .. } => true,
         LakeError::Parquet { source, .. } => !error.is_transient() || is_missing(source),
         LakeError::Store { source, .. } => is_missing(source),
         _ => false,

@@ -29,6 +29,8 @@ const READS: usize = 16;
 /// Scanning stops while that many sessions are due: what is known of them stays small, and the newest ends are not
 /// kept waiting by a long backlog.
 const BACKLOG: usize = 4096;
+/// Files that are tried beside one that cannot be read.
+const LOOK_AHEAD: usize = 64;
 
 /// A workspace's tables with what sealing knows of them. Holds ids, times and file names, no content; lost without
 /// harm, because [`WorkspaceSealer::open`] finds it again in the tables.
@@ -196,7 +198,15 @@ impl WorkspaceSealer {
             }
             let facts = match self.facts.read_seen(file).await {
                 Ok(facts) => facts,
-                Err(error) => self.damage.note(&file.path, error).map(|()| Vec::new())?,
+                Err(error) => match self.damage.note(&file.path, error) {
+                    Ok(()) => Vec::new(),
+                    Err(error) => {
+                        if !error.is_transient() {
+                            self.look_ahead().await;
+                        }
+                        return Err(error);
+                    }
+                },
             };
             for (session, touch) in touches(&facts) {
                 self.live.touch(session, *version, touch, now);
@@ -207,6 +217,18 @@ impl WorkspaceSealer {
         self.scanned = self.scanned.max(self.fact_files.version());
         self.live.prune(now);
         Ok(())
+    }
+
+    /// A file could not be read: tries those behind it as well, so that many damaged ones are given up together, not one
+    /// after the other.
+    async fn look_ahead(&mut self) {
+        let next: Vec<_> = self.unscanned.iter().skip(1).take(LOOK_AHEAD).map(|added| added.file.clone()).collect();
+        for file in next.iter().filter(|file| !self.damage.is_given_up(&file.path)).collect::<Vec<_>>() {
+            if let Err(error) = self.facts.read_seen(file).await {
+                // Where the store is away, nothing is said about the file.
+                let _ = self.damage.note(&file.path, error);
+            }
+        }
     }
 
     /// When something is to be done here (mono); `None`: not before new facts come.
@@ -273,16 +295,22 @@ impl WorkspaceSealer {
         let mut reads = futures::stream::iter(files)
             .map(|file| async move { (table.read_facts(&file, Some(wanted)).await, file) })
             .buffer_unordered(READS);
+        // All files are read, so that many damaged ones are given up together.
+        let mut failed = None;
         while let Some((facts, file)) = reads.next().await {
             match facts {
-                Ok(facts) => gathering.add(facts),
-                Err(error) => self.damage.note(&file.path, error)?,
+                Ok(facts) if failed.is_none() => gathering.add(facts),
+                Ok(_) => {}
+                Err(error) => failed = self.damage.note(&file.path, error).err().or(failed),
             }
             while gathering.bytes > self.options.round_bytes && gathering.sessions.len() > 1 {
                 gathering.halve();
             }
         }
         drop(reads);
+        if let Some(error) = failed {
+            return Err(error);
+        }
         let kept = gathering.sessions.len();
         if kept < due.len() {
             self.limit = kept.div_ceil(2);
