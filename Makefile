@@ -7,6 +7,8 @@ NODE_STAMP := .node/.installed
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release/sessionlake
 # Flags for `cargo test`, for example TEST='--test it replay'
 TEST ?=
+# What `make hostile` and `make faults` run against; nothing: a release build, which is made first
+BINARY ?=
 # What `make hostile` runs: HOSTILE='--row 14 --row 15'
 HOSTILE ?=
 # Minutes for each target of `make fuzz`, or FUZZ="redact_apply" for one of them
@@ -29,7 +31,7 @@ test: $(STAMP) $(NODE_STAMP) ## Installs what the tests need (once), then runs a
 lint: ## Formatting, clippy, and dependency rules where cargo-deny is installed
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	@if command -v cargo-deny >/dev/null 2>&1; then cargo deny check; \
+	@if command -v cargo-deny >/dev/null 2>&1; then cargo deny check bans licenses sources; \
 	else echo 'cargo-deny is not installed: dependency rules (deny.toml) were not checked'; fi
 
 check: lint test ## lint and test
@@ -46,8 +48,8 @@ bench-latency: $(STAMP) ## End of a session to its readable row, 1,000 sessions,
 	$(VENV)/bin/python tests/py/latency.py --sessions 1000
 
 faults: $(STAMP) fault-tools ## Kills, disks, stores, crowds against the release build (FAULTS='store kill --seed 7')
-	cargo build --release
-	SESSIONLAKE_BINARY=$(RELEASE) cargo test --test faults -- run $(FAULTS)
+	$(if $(BINARY),,cargo build --release)
+	SESSIONLAKE_BINARY=$(or $(BINARY),$(RELEASE)) cargo test --test faults -- run $(FAULTS)
 
 faults-long: ## The same for hours: 1,000 kills, a store that is away for an hour
 	$(MAKE) faults FAULTS='--long $(FAULTS)'
@@ -66,8 +68,8 @@ load: $(STAMP) ## 10,000 log records/s for 10 minutes against the release build 
 	SESSIONLAKE_BINARY=$(RELEASE) cargo test --test faults -- load $(LOAD)
 
 hostile: $(STAMP) ## Hostile inputs as a table against the release build, within 512 MiB (HOSTILE='--row 14')
-	cargo build --release
-	$(VENV)/bin/python tests/hostile/run.py $(HOSTILE)
+	$(if $(BINARY),,cargo build --release)
+	$(VENV)/bin/python tests/hostile/run.py --binary $(or $(BINARY),$(RELEASE)) $(HOSTILE)
 
 # Without a sanitizer the pinned toolchain will do. New inputs go to fuzz/corpus; worthy ones belong in tests/fuzz_corpus.
 fuzz: ## Fuzzes each target (MINUTES=10 FUZZ=otlp_json); installs cargo-fuzz where it is missing

@@ -84,6 +84,9 @@ enum What {
     /// Runs the faults, or those whose name contains one of the words.
     Run {
         words: Vec<String>,
+        /// Not those whose name contains this word; more than once: words.
+        #[arg(long)]
+        without: Vec<String>,
         /// 1,000 kills, a store that is away for an hour.
         #[arg(long)]
         long: bool,
@@ -104,14 +107,15 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let failed = match Arguments::parse().command {
-        What::Run { words, long, away, seed } => run(&words, &Context::new(long, away, seed)),
+        What::Run { words, without, long, away, seed } => run(&words, &without, &Context::new(long, away, seed)),
         What::Load(options) => steady::run(&options),
     };
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn run(words: &[String], context: &Context) -> bool {
-    let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
+fn run(words: &[String], without: &[String], context: &Context) -> bool {
+    let one_of = |words: &[String], name: &str| words.iter().any(|word| name.contains(word.as_str()));
+    let chosen = |name: &str| (words.is_empty() || one_of(words, name)) && !one_of(without, name);
     let (mut passed, mut failed, mut skipped, began) = (0, 0, 0, Instant::now());
     println!("seed {}", context.seed);
     for (name, need, fault) in FAULTS.iter().filter(|(name, ..)| chosen(name)) {

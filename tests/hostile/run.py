@@ -1,6 +1,6 @@
 """Runs the table of hostile inputs against a release binary.
 
-run.py [--binary PATH] [--row N ...]
+run.py [--binary PATH] [--dev] [--row N ...]
 
 Prints each row, what was sent, what was expected and got; exit code 1 when one failed, or when an invariant does not
 hold: the process lives within 512 MiB, a good client is served within a second, no content is in the logs, nothing is
@@ -18,7 +18,7 @@ import traceback
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/py"))
 
-import config, decoders, door, http2, redaction, rules, sessions, transport  # noqa: E401, F401 (each adds its rows)
+import config, decoders, door, http2, private, reading, redaction, rules, sessions, tls, transport  # noqa: E401, F401 (each adds its rows)
 from server import Broken, Server
 from table import CASES
 
@@ -28,6 +28,7 @@ def parse():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--binary", default=f"{target}/release/sessionlake")
     arguments.add_argument("--row", action="append", default=[], help="only these rows")
+    arguments.add_argument("--dev", action="store_true", help="the binary is not optimised: leave out what is about speed")
     return arguments.parse_args()
 
 
@@ -54,7 +55,7 @@ def show(case, verdict, got, seconds, peak):
 
 def main():
     options = parse()
-    chosen = [c for c in CASES if not options.row or c.row in options.row]
+    chosen = [c for c in CASES if (not options.row or c.row in options.row) and not (options.dev and c.release)]
     began, verdicts = time.monotonic(), []
     binary = os.path.abspath(options.binary)
     servers = [Server(binary), Server(binary), Server(binary, ["auth.enabled=true"])]

@@ -25,7 +25,7 @@ LISTENERS = {
 }
 # What may stand in the data directory; everything else was written where it must not be.
 KEPT = re.compile(
-    r"(journal|auth|sql-spill|lake/_sessionlake|lake/[a-z0-9][a-z0-9_-]{0,62}/(facts|events|sessions))(/[A-Za-z0-9_.=%#-]+)*"
+    r"(journal|auth|sql-spill|lake/_sessionlake|lake/[a-z0-9][a-z0-9_-]{0,62}/(facts|events|sessions|audit))(/[A-Za-z0-9_.=%#-]+)*"
     r"|lake(/[a-z0-9][a-z0-9_-]{0,62})?|[a-z0-9_.-]+"
 )
 
@@ -37,7 +37,8 @@ class Broken(Exception):
 class Server:
     """The release binary in a sandbox of its own. The data lies deep in it, so that `../..` stays visible."""
 
-    def __init__(self, binary, settings=(), config=None):
+    def __init__(self, binary, settings=(), config=None, plain=True):
+        """`plain`: OTLP/HTTP is without TLS."""
         self.binary, self.config = binary, config
         self.sandbox = pathlib.Path(tempfile.mkdtemp(prefix="sessionlake-hostile-"))
         self.data = self.sandbox / "a/b/c/data"
@@ -47,7 +48,7 @@ class Server:
         self.sent = 0
         self.good_client = {}
         self.start()
-        if "auth.enabled=true" in settings:
+        if plain and "auth.enabled=true" in settings:
             self.good_client = {"authorization": f"Bearer {self.token('good', 'ingest')}"}
 
     def start(self):
@@ -88,11 +89,14 @@ class Server:
         """Removes what it has written."""
         shutil.rmtree(self.sandbox)
 
-    def token(self, workspace, role):
-        """A new token, once the server knows it."""
+    def new_token(self, workspace, role):
         command = [self.binary, "token", "create", "--workspace", workspace, "--role", role, "--json"]
         made = subprocess.run([*command, "--data-dir", str(self.data)], capture_output=True, check=True)
-        token, deadline = json.loads(made.stdout)["token"], time.monotonic() + 20
+        return json.loads(made.stdout)["token"]
+
+    def token(self, workspace, role):
+        """A new token, once the server knows it."""
+        token, deadline = self.new_token(workspace, role), time.monotonic() + 20
         while self.post("/v1/logs", b"", authorization=f"Bearer {token}").status in (401, 429):
             if time.monotonic() > deadline:
                 raise Broken("the server does not see new tokens")

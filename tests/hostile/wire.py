@@ -87,6 +87,13 @@ def raw(port, *parts, then_close=False, timeout=30):
         return read_reply(connection)
 
 
+def is_open(port, connection):
+    """Whether the server's end of a connection is established, says the kernel (/proc/net/tcp, state 01)."""
+    ends = [f"0100007F:{number:04X}" for number in (port, connection.getsockname()[1])]
+    with open("/proc/net/tcp") as table:
+        return any(line.split()[1:4] == [*ends, "01"] for line in table)
+
+
 def seconds_until_closed(connection, most, write=lambda: None, every=1.0):
     """Calls `write` again and again; the seconds until the peer closes, or None after `most`."""
     began = time.monotonic()
