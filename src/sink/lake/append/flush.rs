@@ -8,7 +8,7 @@ use futures::{FutureExt, StreamExt};
 
 use super::parts::Share;
 use super::pending::Flush;
-use super::recent::Recent;
+use super::recent::{self, Recent};
 use crate::journal::Position;
 use crate::model::{LakeKey, Workspace};
 use crate::sink::lake::backoff::Backoff;
@@ -59,7 +59,10 @@ impl Writer {
     pub async fn write(&mut self, flush: Flush) -> Written {
         let last = flush.last;
         let shares = flush.shares.into_iter();
-        let jobs: Vec<Job> = shares.map(|share| self.job(share, last.epoch)).collect();
+        self.recent.values_mut().for_each(Recent::expire);
+        let known: usize = self.recent.values().map(Recent::len).sum();
+        let room = recent::MOST.saturating_sub(known) / shares.len().max(1);
+        let jobs: Vec<Job> = shares.map(|share| self.job(share, last.epoch, room)).collect();
         let writer = &*self;
         let done: Vec<_> =
             futures::stream::iter(jobs).map(|job| job.run(writer)).buffer_unordered(CONCURRENT).collect().await;
@@ -86,13 +89,13 @@ impl Writer {
         written
     }
 
-    fn job(&mut self, share: Share, epoch: u64) -> Job {
+    fn job(&mut self, share: Share, epoch: u64, room: usize) -> Job {
         let open = self.tables.remove(&share.table());
         let recent = match share.rows.kind() {
             TableKind::Facts => self.recent.remove(&share.workspace),
             _ => None,
         };
-        Job { open, recent, share, epoch, landed: None, upload: None }
+        Job { open, recent, room, share, epoch, landed: None, upload: None }
     }
 }
 
@@ -134,6 +137,8 @@ impl Fault {
 struct Job {
     open: Option<Open>,
     recent: Option<Recent>,
+    /// So many facts may be known of this table.
+    room: usize,
     share: Share,
     epoch: u64,
     /// So far the table was at the last attempt.
@@ -196,7 +201,7 @@ impl Job {
         };
         self.landed = open.landed;
         if self.recent.is_none() && self.share.rows.kind() == TableKind::Facts {
-            self.recent = Some(Recent::of(&open.table).await.map_err(Fault::Lake)?);
+            self.recent = Some(Recent::of(&open.table, self.room).await.map_err(Fault::Lake)?);
         }
         // The table could be read just now: what panics from here on does so over the rows. Nothing is seen again of what
         // it leaves, the handle goes with it.
@@ -210,7 +215,7 @@ impl Job {
             return Ok((open, version));
         };
         let blocks = self.share.rows.between(self.share.after(open.landed), end).map_err(Fault::of_files)?;
-        let blocks = match &mut self.recent {
+        let blocks = match &self.recent {
             Some(recent) => recent.leave_out(blocks).map_err(Fault::of_files)?,
             None => blocks,
         };
