@@ -1,8 +1,10 @@
 //! Rows as files: for `sessionlake sql`.
 
 use std::io::Write;
+use std::sync::Arc;
 
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, LargeStringArray, RecordBatch, StringArray, StringViewArray};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::pretty::pretty_format_batches_with_schema;
 use datafusion::arrow::{csv, json};
@@ -14,7 +16,7 @@ use super::{Refused, Results};
 /// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// With a header; has no lists.
+    /// With a header; has no lists. A text that a spreadsheet would take for a formula gets a `'` in front.
     Csv,
     /// One object a line.
     Json,
@@ -48,7 +50,7 @@ pub async fn write(format: Format, to: Box<dyn Write + Send>, mut results: Resul
             // Rows of a result without rows have a header all the same.
             writer.write(&RecordBatch::new_empty(results.schema.clone()))?;
             while let Some(batch) = results.next().await? {
-                writer.write(&batch)?;
+                writer.write(&without_formulas(&batch)?)?;
             }
         }
         Format::Json => {
@@ -66,6 +68,24 @@ pub async fn write(format: Format, to: Box<dyn Write + Send>, mut results: Resul
         }
     }
     Ok(())
+}
+
+/// Texts that begin as formulas do are shown as they are by spreadsheets when a quotation mark stands before them: what
+/// was said in a session must not run on the desk of who reads it (owasp.org, "CSV Injection").
+fn without_formulas(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let columns = batch.columns().iter().map(|column| match column.data_type() {
+        DataType::Utf8 => Arc::new(column.as_string::<i32>().iter().map(inert).collect::<StringArray>()) as ArrayRef,
+        DataType::LargeUtf8 => Arc::new(column.as_string::<i64>().iter().map(inert).collect::<LargeStringArray>()),
+        DataType::Utf8View => Arc::new(column.as_string_view().iter().map(inert).collect::<StringViewArray>()),
+        _ => column.clone(),
+    });
+    RecordBatch::try_new(batch.schema(), columns.collect())
+}
+
+fn inert(text: Option<&str>) -> Option<String> {
+    let text = text?;
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    Some(if formula { format!("'{text}") } else { text.to_owned() })
 }
 
 /// The first `most` rows as a table for people; how many, and whether there are more.

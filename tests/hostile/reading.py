@@ -1,9 +1,12 @@
-"""Rows 67, 71 and 75: content on its way to people and dashboards, and files that somebody planted in the lake."""
+"""Rows 67, 68, 71 and 75: content on its way to people and dashboards, and files that somebody planted in the lake."""
 
+import csv
+import io
 import json
 import os
 import pathlib
 import re
+import subprocess
 import time
 
 import messages
@@ -48,6 +51,23 @@ def on_a_terminal(server):
     row = json.loads(text)
     raw = set(re.findall(r"[\x00-\x09\x0b-\x1f]", text))
     return "inert, bounded" if row["session_id"] == session and not raw else f"JSON holds {raw}"
+
+
+@case("68", "formulas in what a query writes as CSV", "prefixed|this build has no SQL")
+def formulas(server):
+    session = f"formula-{time.time_ns()}"
+    cells = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://evil.example")', "plain", "a=b"]
+    body = messages.logs(*(record(session, {"event.sequence": n, "prompt": cell}) for n, cell in enumerate(cells)))
+    server.post("/v1/logs", body)
+    stored(server, session, len(cells), "name")
+    query = f"SELECT content, sequence FROM facts WHERE session_id = '{session}' ORDER BY sequence"
+    command = [server.binary, "sql", "--data-dir", str(server.data), "--format", "csv", query]
+    done = subprocess.run(command, capture_output=True, timeout=120)
+    if b"unrecognized subcommand" in done.stderr:
+        return "this build has no SQL"
+    rows = list(csv.reader(io.StringIO(done.stdout.decode(), newline="")))[1:]
+    expected = [["'" + cell if cell not in ("plain", "a=b") else cell, str(n)] for n, cell in enumerate(cells)]
+    return "prefixed" if rows == expected else f"{rows} {done.stderr[-200:]}"
 
 
 @case("71", "1,000 names that want to be labels: of metrics, workspaces, events, models, services, tools", "no name on the page, as many series")
