@@ -223,7 +223,7 @@ def empty_records(server):
     return got if took <= 1 else f"{got}, but {took:.1f} s"
 
 
-@case("35", "60 MiB of empty records, attributes, values, bucket counts", "413 413 413 413, bounded")
+@case("35", "60 MiB of empty records, attributes, values, bucket counts", "413 413 413 413, bounded", release=True)
 def tiny_items(server):
     size = 30 << 20
     record = messages.record("tiny").SerializeToString()
@@ -239,7 +239,7 @@ def tiny_items(server):
     return growth(server, lambda: " ".join(str(server.post(path, body).status) for path, body in kinds))
 
 
-@case("36", "100,000 data points with as many label sets", "200, metrics page bounded")
+@case("36", "100,000 data points with as many label sets", "200, metrics page bounded", release=True)
 def label_sets(server):
     points = [NumberDataPoint(as_int=1, attributes=messages.attributes({"k": f"{MARK}{n}"})) for n in range(100_000)]
     got = server.post("/v1/metrics", messages.metrics(Metric(name="m", gauge=Gauge(data_points=points)))).status

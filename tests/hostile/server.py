@@ -139,12 +139,12 @@ class Server:
         if self.process.poll() is not None:
             raise Broken(f"the process ended with {self.process.returncode}:\n{self.log()[-2000:]}")
         peak = self.status("VmHWM") // 1024
+        self.forget_peak()
         if peak > MEMORY_LIMIT_MIB:
             raise Broken(f"resident size was {peak} MiB")
         self.serves_a_good_client()
         self.log_is_clean()
         self.nothing_outside()
-        self.forget_peak()
         return peak
 
     def serves_a_good_client(self):

@@ -112,7 +112,7 @@ def many_sessions(server):
     return f"{found} kept"
 
 
-@case("54", "one session of 256 MiB", "all kept, bounded")
+@case("54", "one session of 256 MiB", "all kept, bounded", release=True)
 def large_session(server):
     session = f"large-{time.time_ns()}"
     text = MARK + " some words of a reply" * 12_000

@@ -39,7 +39,7 @@ def gzip_bomb(server):
     return growth(server, lambda: server.post("/v1/logs", bomb(), content_encoding="gzip").status)
 
 
-@case("1", "the same as hooks", "(413|400), bounded")
+@case("1", "the same as hooks", "(413|400), bounded", release=True)
 def gzip_bomb_of_hooks(server):
     return growth(server, lambda: server.post("/v1/hooks", bomb(), wire.NDJSON, content_encoding="gzip").status)
 
@@ -212,7 +212,7 @@ def never_reads(server):
     return "open after 60 s"
 
 
-@case("12", "9,000 connections that say nothing", "a good client is served")
+@case("12", "9,000 connections that say nothing", "a good client is served", release=True)
 def idle_connections(server):
     held = []
     try:
