@@ -109,7 +109,7 @@ def planted_files(server):
         end = b'{"session_id":"%s","hook_event_name":"SessionEnd"}'
         for session in ("victim-0", "victim-3", "good"):
             own.post("/v1/hooks", end % session.encode(), wire.JSON)
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 240
         while "good" not in shown(own, "list")[1]:
             if time.monotonic() > deadline:
                 return f"a session beside them is not sealed: {own.log()[-300:]}"

@@ -43,7 +43,7 @@ class Server:
         self.sandbox = pathlib.Path(tempfile.mkdtemp(prefix="sessionlake-hostile-"))
         self.data = self.sandbox / "a/b/c/data"
         self.data.parent.mkdir(parents=True)
-        self.settings = [f"memory_limit_mib={MEMORY_LIMIT_MIB}", "exporters.lake.flush_interval=200ms", *settings]
+        self.settings = [f"memory_limit_mib={MEMORY_LIMIT_MIB}", "exporters.lake.flush_interval=200ms", "journal.max_disk_percent=99", *settings]
         self.log_path = self.sandbox / "log"
         self.sent = 0
         self.good_client = {}

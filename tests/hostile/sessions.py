@@ -92,7 +92,7 @@ def replayed(server):
     return "kept once" if rows == 51 else f"{rows} facts"
 
 
-@case("53", "100,000 sessions of one event each", "all kept, bounded")
+@case("53", "100,000 sessions of one event each", "all kept, bounded", release=True)
 def many_sessions(server):
     stamp = time.time_ns()
     for first in range(0, 100_000, 2000):
