@@ -34,11 +34,14 @@ impl Target {
     }
 }
 
+/// What becomes of a record's attributes, by their names; asked for each attribute of each record.
+pub type Targets = HashMap<String, Target, ahash::RandomState>;
+
 /// What a named record is.
 #[derive(Clone, Debug)]
 pub struct RecordMap {
     pub kind: Kind,
-    pub targets: HashMap<String, Target>,
+    pub targets: Targets,
 }
 
 /// One agent family's table.
@@ -55,7 +58,7 @@ pub struct Table {
     /// A trace without a session's name is a session of its own.
     pub trace_is_session: bool,
     pub input_tokens_include_cache: bool,
-    columns: HashMap<String, Target>,
+    columns: Targets,
     logs: HashMap<String, RecordMap>,
     spans: HashMap<String, RecordMap>,
     operations: HashMap<String, Kind>,
@@ -85,7 +88,7 @@ impl Table {
     }
 
     /// The targets of records that have no map of their own.
-    pub fn columns(&self) -> &HashMap<String, Target> {
+    pub fn columns(&self) -> &Targets {
         &self.columns
     }
 
@@ -148,7 +151,7 @@ fn parse(yaml: &str) -> Result<Vec<Table>, String> {
 }
 
 fn table(yaml: TableYaml) -> Result<Table, String> {
-    let columns = targets(&yaml.columns, &HashMap::new())?;
+    let columns = targets(&yaml.columns, &Targets::default())?;
     let records = |map: HashMap<String, RecordYaml>| {
         map.into_iter()
             .map(|(name, record)| {
@@ -175,10 +178,7 @@ fn table(yaml: TableYaml) -> Result<Table, String> {
     })
 }
 
-fn targets(
-    own: &HashMap<String, Option<String>>,
-    inherited: &HashMap<String, Target>,
-) -> Result<HashMap<String, Target>, String> {
+fn targets(own: &HashMap<String, Option<String>>, inherited: &Targets) -> Result<Targets, String> {
     let mut targets = inherited.clone();
     for (attribute, column) in own {
         let target = Target::parse(column.as_deref()).ok_or_else(|| format!("{attribute}: no column {column:?}"))?;

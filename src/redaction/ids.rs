@@ -54,12 +54,16 @@ fn is_named(name: &str, id: &str) -> bool {
     letters.eq(id.bytes())
 }
 
+/// A number of fewer digits is a count or a measure, even under a secret's name.
+const SHORTEST_NAMED: usize = 4;
+/// The least number that may be more than a measure.
+pub const SHORTEST_TELLING: u64 = 10_u64.pow(SHORTEST_NAMED as u32 - 1);
+
 /// Whether a number in `digits` may be more than a measure: a card's, or a PIN under its name. Ids, times, sizes and counts
 /// stay numbers.
 pub fn is_telling(name: Option<&str>, digits: &str) -> bool {
     /// Shorter ones are counts, whatever they stand under.
     const SHORTEST: usize = 7;
-    const SHORTEST_NAMED: usize = 4;
     const MEASURES: &[&str] = &[
         "time",
         "timestamp",
@@ -89,9 +93,12 @@ pub fn is_telling(name: Option<&str>, digits: &str) -> bool {
         "epoch",
         "id",
     ];
+    if digits.len() < SHORTEST_NAMED {
+        return false;
+    }
     let secret = name.is_some_and(|name| names::classify(name).is_some());
     let measure = || name.is_some_and(|name| names::ends_with(name, MEASURES) || is_id(name, digits));
-    if secret { digits.len() >= SHORTEST_NAMED } else { digits.len() >= SHORTEST && !measure() }
+    secret || (digits.len() >= SHORTEST && !measure())
 }
 
 #[cfg(test)]

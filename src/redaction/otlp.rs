@@ -293,6 +293,7 @@ impl Walk<'_> {
     /// A number that means something (a card's, a PIN under its name) becomes text.
     fn number(&mut self, kind: FieldKind, bits: u64, place: &Where<'_>) -> Option<String> {
         let digits = match kind {
+            FieldKind::Int64 if bits.cast_signed().unsigned_abs() < ids::SHORTEST_TELLING => return None,
             FieldKind::Int64 => bits.cast_signed().to_string(),
             FieldKind::Double => f64::from_bits(bits).to_string(),
             _ => return None,

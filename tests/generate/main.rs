@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 use sessionlake::clock::Clock;
 use sessionlake::enrich::fold::fold;
 use sessionlake::model::Workspace;
+use sessionlake::sink::lake::seal::TRANSACTION;
 use sessionlake::sink::lake::{Change, Lake, LakeOptions, NewFile, Table, TableKind};
 
 use sessions::{DAYS, Maker};
@@ -67,8 +68,15 @@ struct Writing {
 
 impl Writing {
     async fn commit(&mut self) {
+        let mut through = -1;
         for (table, add) in self.tables.iter_mut().zip(&mut self.files) {
-            table.commit(Change { add: std::mem::take(add), ..Change::default() }).await.unwrap();
+            // With the sessions goes up to where the facts are sealed.
+            let sealed = (table.kind() == TableKind::Sessions).then(|| (TRANSACTION.to_owned(), through));
+            let change = Change { add: std::mem::take(add), transaction: sealed, ..Change::default() };
+            let version = table.commit(change).await.unwrap();
+            if table.kind() == TableKind::Facts {
+                through = version;
+            }
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use crate::model::otlp::view::{AnyValue, KeyValue, write_attributes_json};
 
+/// Bytes that most objects fit into.
+const USUAL: usize = 512;
+
 /// An `attributes` object under construction: what no column took, then what the protocol says beside the attributes
 /// (under the names that OpenTelemetry gives these things in other formats, `otel.*`).
 pub struct AttributesJson {
@@ -10,7 +13,7 @@ pub struct AttributesJson {
 
 impl AttributesJson {
     pub fn new(rest: &[KeyValue<'_>]) -> AttributesJson {
-        let mut json = String::new();
+        let mut json = String::with_capacity(USUAL);
         write_attributes_json(rest, &mut json);
         json.pop();
         AttributesJson { json }

@@ -2,10 +2,9 @@
 
 use super::{CLIENT_REDACTED, CLIENT_TRUNCATED};
 use crate::enrich::columns::{Int, Text, nano_usd, nano_usd_of_micros};
-use crate::enrich::mapping::{Table, Target, table_for};
-use crate::model::otlp::view::{AnyValue, KeyValue, Place, write_attributes_json};
+use crate::enrich::mapping::{Table, Target, Targets, table_for};
+use crate::model::otlp::view::{AnyValue, KeyValue, Place};
 use crate::model::{Columns, Truncation, hex};
-use std::collections::HashMap;
 
 /// Attributes of the session key and the user may stand in the record, its scope or its resource: in this order.
 pub fn find<'a>(place: &Place<'a, '_>, attributes: &[KeyValue<'a>], name: &str) -> Option<AnyValue<'a>> {
@@ -50,21 +49,17 @@ pub fn fill_sender(columns: &mut Columns, place: &Place<'_, '_>, attributes: &[K
     *slot = slot.take().or_else(|| text("user.id")).or(end_user);
     columns.agent = text("service.name");
     columns.agent_version = text("service.version");
-    if !place.resource.attributes.is_empty() {
-        let mut json = String::new();
-        write_attributes_json(&place.resource.attributes, &mut json);
-        columns.resource = Some(json);
-    }
+    columns.resource = place.resource.json().map(str::to_owned);
 }
 
 /// Moves attributes into columns; gives back those that no column took.
 pub fn fill_columns<'a>(
     columns: &mut Columns,
-    targets: &HashMap<String, Target>,
+    targets: &Targets,
     session_keys: &[String],
     attributes: &[KeyValue<'a>],
 ) -> Vec<KeyValue<'a>> {
-    let mut rest = Vec::new();
+    let mut rest = Vec::with_capacity(attributes.len());
     let mut micros = None;
     for attribute in attributes {
         if session_keys.first().is_some_and(|key| key == attribute.key) && matches!(attribute.value, AnyValue::Str(_)) {

@@ -1,5 +1,7 @@
 //! Borrowed views of OTLP requests: decoded once, without copying strings.
 
+use std::cell::OnceCell;
+
 use super::check;
 use super::schema::{
     EXPONENTIAL_HISTOGRAM_DATA_POINT, HISTOGRAM_DATA_POINT, Message, NUMBER_DATA_POINT, SUMMARY_DATA_POINT,
@@ -8,11 +10,27 @@ pub use super::value::{AnyValue, KeyValue, write_attributes_json};
 use super::wire::{WireError, entries};
 use crate::model::Signal;
 
+/// Attributes that most records have at most.
+const USUAL: usize = 24;
+
 #[derive(Clone, Debug, Default)]
 pub struct Resource<'a> {
     /// The message's bytes.
     pub raw: &'a [u8],
     pub attributes: Vec<KeyValue<'a>>,
+    json: OnceCell<String>,
+}
+
+impl Resource<'_> {
+    /// The attributes as a JSON object, written once for all records of the resource; `None`: there are none.
+    pub fn json(&self) -> Option<&str> {
+        let write = || {
+            let mut json = String::new();
+            write_attributes_json(&self.attributes, &mut json);
+            json
+        };
+        (!self.attributes.is_empty()).then(|| self.json.get_or_init(write).as_str())
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -246,7 +264,7 @@ impl<'a> Scope<'a> {
 
 impl<'a> LogRecord<'a> {
     fn decode(raw: &'a [u8]) -> Result<LogRecord<'a>, WireError> {
-        let mut record = LogRecord { raw, ..LogRecord::default() };
+        let mut record = LogRecord { raw, attributes: Vec::with_capacity(USUAL), ..LogRecord::default() };
         for entry in entries(raw) {
             let entry = entry?;
             match entry.number {
@@ -270,7 +288,7 @@ impl<'a> LogRecord<'a> {
 
 impl<'a> Span<'a> {
     fn decode(raw: &'a [u8]) -> Result<Span<'a>, WireError> {
-        let mut span = Span { raw, ..Span::default() };
+        let mut span = Span { raw, attributes: Vec::with_capacity(USUAL), ..Span::default() };
         for entry in entries(raw) {
             let entry = entry?;
             match entry.number {

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
+use parquet::file::properties::{
+    DEFAULT_PAGE_SIZE, EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
+};
 use parquet::schema::types::ColumnPath;
 
 use super::error::LakeError;
 use super::layout::file_schema;
-use super::schema::Column;
+use super::schema::{Column, Type};
 use super::table::TableKind;
 
 /// Measured: groups of 8,000 to 16,000 rows scan best.
@@ -22,6 +24,12 @@ pub(super) const GROUP_BYTES: usize = 64 << 20;
 /// Rows from which on a file gets bloom filters. Smaller files are hot ones, of few sessions, that live for minutes:
 /// the session tags in the log choose among them without opening any, and a filter costs more than reading them.
 const BLOOM_ROWS: usize = 20_000;
+/// Whoever puts files together holds a page of each column of each of them: pages of files that are put together soon
+/// are small.
+const HOT_PAGE: usize = 128 << 10;
+/// Columns whose values hardly come twice in a group, all of about one length: a dictionary would be as long as they
+/// are, and lengths among them keep them from being compressed well.
+const IDS: &[&str] = &["fact_id", "event_id", "trace_id", "span_id", "request_id", "tool_use_id"];
 /// A filter that is wrong once in a hundred times takes 1.2 bytes a value.
 const BLOOM_FPP: f64 = 0.01;
 
@@ -32,12 +40,19 @@ pub(super) struct Shape {
     pub blooms: bool,
     /// Zstandard's level.
     pub level: i32,
+    /// Bytes of a page, before compression.
+    pub page: usize,
 }
 
 impl Shape {
     /// Of a file that is put together with others soon.
     pub fn hot(rows: usize) -> Shape {
-        Shape { blooms: rows > BLOOM_ROWS, level: 3 }
+        Shape { blooms: rows > BLOOM_ROWS, level: 3, page: HOT_PAGE }
+    }
+
+    /// Of a file that stays.
+    pub fn lasting() -> Shape {
+        Shape { blooms: true, level: 6, page: DEFAULT_PAGE_SIZE }
     }
 }
 
@@ -90,6 +105,7 @@ fn properties(kind: TableKind, shape: Shape) -> Result<WriterProperties, Parquet
         // few rows it weighs as much as they do.
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
+        .set_data_page_size_limit(shape.page)
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_created_by(concat!("sessionlake ", env!("CARGO_PKG_VERSION")).to_owned());
     let leaves = ArrowSchemaConverter::new().convert(&file_schema(kind))?;
@@ -103,16 +119,21 @@ fn properties(kind: TableKind, shape: Shape) -> Result<WriterProperties, Parquet
 }
 
 fn column_properties(
-    builder: WriterPropertiesBuilder,
+    mut builder: WriterPropertiesBuilder,
     column: &Column,
     leaf: ColumnPath,
     shape: Shape,
 ) -> WriterPropertiesBuilder {
+    let alone = IDS.contains(&column.name) || column.is_content();
+    builder = builder.set_column_dictionary_enabled(leaf.clone(), !alone && column.ty != Type::Time);
+    match column.ty {
+        Type::Time => builder = builder.set_column_encoding(leaf.clone(), Encoding::DELTA_BINARY_PACKED),
+        Type::Text if alone => builder = builder.set_column_encoding(leaf.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY),
+        _ => {}
+    }
     if column.is_content() {
         // Statistics would carry the first bytes of prompts and results in the clear, beside the compressed pages.
-        return builder
-            .set_column_statistics_enabled(leaf.clone(), EnabledStatistics::None)
-            .set_column_dictionary_enabled(leaf, false);
+        return builder.set_column_statistics_enabled(leaf, EnabledStatistics::None);
     }
     if column.has_bloom() && shape.blooms {
         return builder

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use ahash::RandomState;
 use tokio::time::Instant;
 
 use super::AppendOptions;
@@ -177,19 +178,19 @@ impl Pending {
     pub fn add(&mut self, position: Position, workspace: Workspace, facts: Vec<Fact>, now: Instant) -> u64 {
         self.skip(position, now);
         let mut known = 0;
+        let number = self.window.number(&workspace);
+        let group = self.groups.entry(workspace).or_default();
         for fact in facts {
-            if !self.window.insert(&workspace, fact.fact_id) {
+            if !self.window.insert(number, fact.fact_id) {
                 known += 1;
                 continue;
             }
             if fact.kind == Kind::SessionEnd {
                 self.ended.get_or_insert(now);
             }
-            self.bytes += self.groups.entry(workspace.clone()).or_default().add(fact, position.seq);
+            self.bytes += group.add(fact, position.seq);
         }
-        if let Some(group) = self.groups.get_mut(&workspace) {
-            self.bytes -= group.pack();
-        }
+        self.bytes -= group.pack();
         known
     }
 
@@ -224,7 +225,8 @@ impl Pending {
         self.ended = None;
         self.bytes = 0;
         self.window.trim();
-        let facts = self.groups.drain().map(|(workspace, group)| (workspace, Rows::Facts(group)));
+        let facts = self.groups.drain().filter(|(_, group)| group.rows() > 0);
+        let facts = facts.map(|(workspace, group)| (workspace, Rows::Facts(group)));
         let audit = self.audit.drain().map(|(workspace, entries)| (workspace, Rows::Audit(entries)));
         let shares = facts.chain(audit).map(|(workspace, rows)| Share::new(workspace, rows, last.seq));
         Some(Flush { last, shares: shares.collect() })
@@ -236,17 +238,21 @@ impl Pending {
 struct Window {
     /// Workspaces by number: shorter keys.
     workspaces: HashMap<Workspace, u32>,
-    known: HashSet<(u32, FactId)>,
+    known: HashSet<(u32, FactId), RandomState>,
     order: VecDeque<(u32, FactId)>,
 }
 
 impl Window {
-    fn insert(&mut self, workspace: &Workspace, id: FactId) -> bool {
+    fn number(&mut self, workspace: &Workspace) -> u32 {
         let next = self.workspaces.len() as u32;
-        let number = match self.workspaces.get(workspace) {
+        match self.workspaces.get(workspace) {
             Some(number) => *number,
             None => *self.workspaces.entry(workspace.clone()).or_insert(next),
-        };
+        }
+    }
+
+    /// Whether the fact is new to the workspace of this number.
+    fn insert(&mut self, number: u32, id: FactId) -> bool {
         let fresh = self.known.insert((number, id));
         if fresh {
             self.order.push_back((number, id));
@@ -363,12 +369,12 @@ mod tests {
             id[..4].copy_from_slice(&n.to_le_bytes());
             FactId(id)
         };
-        let a = workspace("a");
-        (0..WINDOW as u32 + 10).for_each(|n| assert!(window.insert(&a, id(n))));
-        assert!(!window.insert(&a, id(0)));
+        let a = window.number(&workspace("a"));
+        (0..WINDOW as u32 + 10).for_each(|n| assert!(window.insert(a, id(n))));
+        assert!(!window.insert(a, id(0)));
         window.trim();
         assert_eq!(window.known.len(), WINDOW);
-        assert!(window.insert(&a, id(0)));
-        assert!(!window.insert(&a, id(10)));
+        assert!(window.insert(a, id(0)));
+        assert!(!window.insert(a, id(10)));
     }
 }

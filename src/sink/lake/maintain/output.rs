@@ -66,7 +66,10 @@ impl Outputs {
     async fn start(&self) -> Result<Output, LakeError> {
         let kind = self.place.kind;
         let path = log::new_path(kind, self.date);
-        let shape = Shape { blooms: self.form == Form::Final, level: if self.form == Form::Final { 6 } else { 3 } };
+        let shape = match self.form {
+            Form::Hot => Shape::hot(0),
+            Form::Final => Shape::lasting(),
+        };
         let writer = FileWriter::new(&path, kind, shape)?;
         let written = self.clock.now();
         let upload = Upload::start(&self.place.store, &self.place.file(&path)).await?;

@@ -36,6 +36,7 @@ pub use self::live::Timing;
 pub use self::once::{Once, Step, Told};
 pub use self::recheck::Recheck;
 pub use self::running::running;
+pub use self::workspace::TRANSACTION;
 use crate::enrich::fold::{Folded, fold};
 use crate::model::{Fact, Workspace};
 use crate::sink::lake::forget::Forgetter;

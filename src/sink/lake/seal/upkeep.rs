@@ -156,7 +156,8 @@ impl WorkspaceSealer {
     /// Files to put together. Those with rows of running sessions are left alone: they are replaced soon.
     fn choose(&self, now: Now, thorough: bool) -> Option<Choice> {
         let today = day_of(now.wall);
-        let held_bytes = 4 * self.options.round_bytes as u64;
+        // Whoever asks for everything does nothing else.
+        let held_bytes = if thorough { 16 } else { 4 } * self.options.round_bytes as u64;
         let running: HashSet<u64> = self.live.stored_running().map(|id| self.events.session_tag(id)).collect();
         let settled =
             |file: &&Arc<TableFile>| !file.sessions.iter().flat_map(|s| s.iter()).any(|s| running.contains(s));
