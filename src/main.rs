@@ -10,14 +10,14 @@ use sessionlake::cli::{Cli, Failure};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// jemalloc's settings, which it reads before `main`. A flush or a round of sealing works in much memory for a moment, on
-/// any thread: so few arenas, and half a second until free memory goes back (measured under 10,000 records/s: 75 MiB in
+/// any thread: so few arenas, and 50 ms until free memory goes back (measured under 10,000 records/s: 75 MiB in
 /// use, 150 to 230 with an allocator that keeps a heap for each thread).
 #[allow(unsafe_code, reason = "the name by which jemalloc finds its settings")]
 // SAFETY: nothing else has that name, and jemalloc expects a pointer to a string that ends with a zero byte (jemalloc(3),
 // "TUNING"): a reference to a byte is such a pointer.
 #[unsafe(export_name = "malloc_conf")]
 static MALLOC_CONF: Option<&'static u8> =
-    b"narenas:4,dirty_decay_ms:500,muzzy_decay_ms:0,background_thread:true\0".first();
+    b"narenas:4,dirty_decay_ms:50,muzzy_decay_ms:0,background_thread:true\0".first();
 
 fn main() -> ExitCode {
     use_small_pages();
