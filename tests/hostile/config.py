@@ -10,7 +10,7 @@ import tempfile
 from table import case
 
 # The commands must stay below that, MiB, whatever the file.
-START_LIMIT_MIB = 64
+START_LIMIT_MIB = 128
 CANARY = "env-secret-4f1c9a"
 
 
