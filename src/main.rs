@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use sessionlake::cli::{Cli, Failure};
 
-/// What is free goes back to the system soon, from the memory of C libraries (zstd) too: see [`MALLOC_CONF`].
+/// What is free goes back to the system soon: see [`MALLOC_CONF`]. C libraries keep the system's allocator: in its place
+/// this one would wait for itself under libfaketime, which allocates when the time is read.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -15,7 +16,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[allow(unsafe_code, reason = "the name by which jemalloc finds its settings")]
 // SAFETY: nothing else has that name, and jemalloc expects a pointer to a string that ends with a zero byte (jemalloc(3),
 // "TUNING"): a reference to a byte is such a pointer.
-#[unsafe(export_name = "malloc_conf")]
+#[unsafe(export_name = "_rjem_malloc_conf")]
 static MALLOC_CONF: Option<&'static u8> =
     b"narenas:4,dirty_decay_ms:50,muzzy_decay_ms:0,background_thread:true\0".first();
 
