@@ -34,8 +34,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The allocator asks for huge pages, of 2 MiB, for all of its memory: what is used in one holds the rest of it. Without
-/// them the resident size under load is half of what it is with them (measured: 189 instead of 358 MiB).
+/// Where the kernel gives huge pages, of 2 MiB, unasked, what is used in one holds the rest of it. Without them the
+/// resident size under load was half of what it was with them (measured with another allocator: 189 instead of 358 MiB).
 fn use_small_pages() {
     // Where that is not possible everything works, in more memory.
     #[cfg(target_os = "linux")]
