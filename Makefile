@@ -1,5 +1,5 @@
 # What a developer and CI run. `make test` needs Rust, Python 3.11+ (with venv) and a C compiler; with Node.js it also
-# tests the JavaScript SDK.
+# tests the JavaScript SDK, and with psql and Go (as root on Debian: installed) those clients of PostgreSQL's protocol.
 VENV ?= .venv
 PYTHON ?= python3
 STAMP := $(VENV)/.installed
@@ -20,13 +20,20 @@ LOAD ?=
 # What `make conformance` runs: --item N, more than once; nothing: all
 ITEMS ?=
 
-.PHONY: help test lint check conformance bench bench-latency faults faults-long fault-tools load hostile fuzz demo sbom clean
+.PHONY: help test lint check conformance bench bench-latency sql-tools faults faults-long fault-tools load hostile fuzz demo sbom clean
 
 help: ## Lists the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
-test: $(STAMP) $(NODE_STAMP) ## Installs what the tests need (once), then runs all tests
+test: $(STAMP) $(NODE_STAMP) sql-tools ## Installs what the tests need (once), then runs all tests
 	cargo test $(TEST)
+
+# Clients of PostgreSQL's protocol; tests of the ones that are missing are skipped, and say so.
+sql-tools:
+	@missing=; command -v psql >/dev/null 2>&1 || missing=postgresql-client; \
+	[ -d /usr/share/gocode/src/github.com/jackc/pgx ] && command -v go >/dev/null 2>&1 \
+	  || missing="$$missing golang-go golang-github-lib-pq-dev golang-github-jackc-pgx-v4-dev"; \
+	$(call install,$$missing)
 
 lint: ## Formatting, clippy, and dependency rules where cargo-deny is installed
 	cargo fmt --check
@@ -58,10 +65,15 @@ faults-long: ## The same for hours: 1,000 kills, a store that is away for an hou
 fault-tools:
 	@missing=; command -v strace >/dev/null 2>&1 || missing=strace; \
 	ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing="$$missing faketime"; \
-	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
-	  (apt-get update -qq && apt-get install -qq -y --no-install-recommends $$missing) >/dev/null 2>&1 \
-	    || echo "could not be installed: $$missing"; \
+	$(call install,$$missing)
+
+# Debian's packages, where this user may install them
+define install
+	if [ -n "$(1)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	  (apt-get update -qq && apt-get install -qq -y --no-install-recommends $(1)) >/dev/null 2>&1 \
+	    || echo "could not be installed: $(1)"; \
 	fi
+endef
 
 load: $(STAMP) ## 10,000 log records/s for 10 minutes against the release build (LOAD='--rate 5000 --minutes 1')
 	cargo build --release

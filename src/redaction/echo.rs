@@ -1,6 +1,7 @@
 //! A secret that was found once in a record is hidden wherever its exact value stands in that record.
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use memchr::memmem::Finder;
 
 use super::finding::Finding;
 use super::{names, shape, values};
@@ -13,6 +14,8 @@ const MAX_LENGTH: usize = 4096;
 const MIN_LENGTH: usize = 6;
 /// Shorter ones only as whole words.
 const MIN_INSIDE: usize = 12;
+/// So many are looked for one by one: an automaton takes longer to build than most records take to search.
+const FEW: usize = 4;
 
 /// The secrets found in a record, and what stands for each.
 #[derive(Default)]
@@ -55,16 +58,22 @@ impl Found {
         if self.0.is_empty() {
             return None;
         }
-        let values = self.0.iter().map(|(value, _)| value);
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            // Built for one record: a DFA takes longer to build than to use.
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(values)
-            .ok()?;
+        let search = match self.0.len() {
+            ..=FEW => Search::Few(self.0.iter().map(|(value, _)| Finder::new(value).into_owned()).collect()),
+            _ => Search::Many(automaton(self.0.iter().map(|(value, _)| value))?),
+        };
         let marks = self.0.iter().map(|(value, finding)| (value.len(), finding.clone())).collect();
-        Some(Echo { automaton, marks })
+        Some(Echo { search, marks })
     }
+}
+
+fn automaton<'v>(values: impl Iterator<Item = &'v String>) -> Option<AhoCorasick> {
+    AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostLongest)
+        // Built for one record: a DFA takes longer to build than to use.
+        .kind(Some(AhoCorasickKind::ContiguousNFA))
+        .build(values)
+        .ok()
 }
 
 /// Whether a value is so much a secret's own that it means the secret wherever it stands.
@@ -80,23 +89,39 @@ fn worth_it(value: &str) -> bool {
 
 /// Looks for secrets that are known by their value.
 pub struct Echo {
-    automaton: AhoCorasick,
+    search: Search,
     /// By secret: its length and what stands for it.
     marks: Vec<(usize, Finding)>,
+}
+
+enum Search {
+    /// One for each secret. What they find may overlap, as findings of rules do.
+    Few(Vec<Finder<'static>>),
+    Many(AhoCorasick),
 }
 
 impl Echo {
     pub fn findings(&self, text: &str) -> Vec<Finding> {
         let bytes = text.as_bytes();
-        let word = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
         let mut findings = Vec::new();
-        for found in self.automaton.find_iter(text) {
-            let (length, mark) = &self.marks[found.pattern().as_usize()];
-            let inside = found.start() > 0 && word(found.start() - 1) || word(found.end());
-            if !inside || *length >= MIN_INSIDE {
-                findings.push(Finding { span: found.range(), ..mark.clone() });
+        match &self.search {
+            Search::Few(finders) => {
+                for (finder, mark) in finders.iter().zip(&self.marks) {
+                    findings.extend(finder.find_iter(bytes).filter_map(|at| finding(bytes, at, mark)));
+                }
+            }
+            Search::Many(automaton) => {
+                let matches = automaton.find_iter(text);
+                findings.extend(matches.filter_map(|m| finding(bytes, m.start(), &self.marks[m.pattern().as_usize()])));
             }
         }
         findings
     }
+}
+
+/// A secret that stands at `at`, unless it is a short one inside a word.
+fn finding(text: &[u8], at: usize, (length, mark): &(usize, Finding)) -> Option<Finding> {
+    let word = |at: usize| text.get(at).is_some_and(u8::is_ascii_alphanumeric);
+    let inside = at > 0 && word(at - 1) || word(at + length);
+    (!inside || *length >= MIN_INSIDE).then(|| Finding { span: at..at + length, ..mark.clone() })
 }

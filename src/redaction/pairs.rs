@@ -43,7 +43,7 @@ pub fn keywords() -> Vec<String> {
         "-key",
         "presharedkey",
     ];
-    let apart = ["api key", "access key", "secret key"].map(str::to_owned);
+    let apart = ["api key", "access key", "secret key", "private key"].map(str::to_owned);
     let keys = KEY_KINDS.iter().flat_map(|kind| ["", "_", "-", "."].map(|sep| format!("{kind}{sep}key")));
     let mut all: Vec<String> = PLAIN.iter().map(|word| (*word).to_owned()).chain(keys).chain(apart).collect();
     all.sort();
@@ -195,7 +195,7 @@ impl<'t> Reader<'t> {
         let phrase = words > 2 || (words > 1 && !text.bytes().any(|b| b.is_ascii_digit()));
         // A quote that closes where it seems to open: `"password=" + x + "..."`.
         let outside = text.starts_with(['+', ')', ',', ';', '\'', '"', ' ']);
-        let template = ["${", "{{", "#{", "[REDACTED", "[PSEUDONYM"].iter().any(|mark| text.contains(mark));
+        let template = contains_any(text, &["${", "{{", "#{", "[REDACTED", "[PSEUDONYM"]);
         let idle = cookie(name) && idle_cookie(text);
         if outside || template || (phrase && !header(name)) || idle || refers(text) {
             return None;
@@ -208,7 +208,7 @@ impl<'t> Reader<'t> {
         let text = self.get(&value)?;
         let next = self.byte(value.end);
         let named = self.get(name)?;
-        let template = ["[REDACTED", "[PSEUDONYM", "${", "$(", "#{", "{{", "("].iter().any(|mark| text.contains(mark));
+        let template = contains_any(text, &["[REDACTED", "[PSEUDONYM", "${", "$(", "#{", "{{", "("]);
         let call = b"([{".contains(&next)
             || text.starts_with(['{', '<'])
             || text.ends_with('{')
@@ -301,6 +301,11 @@ impl<'t> Reader<'t> {
     fn get(&self, range: &Range<usize>) -> Option<&'t str> {
         self.text.get(range.clone())
     }
+}
+
+/// Whether one of `marks` is in `text`; each mark starts with one of `[$#{(`, which most texts lack.
+fn contains_any(text: &str, marks: &[&str]) -> bool {
+    text.bytes().any(|b| b"[$#{(".contains(&b)) && marks.iter().any(|mark| text.contains(mark))
 }
 
 /// A variable of the environment: `DB_PASSWORD`.

@@ -143,6 +143,31 @@ pub fn chosen(value: &[u8]) -> bool {
     no_template(value) && !EXAMPLES.iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
+/// What people choose as a password, where a command has one: with a digit, a mark or capitals that words do not have.
+pub fn password(value: &[u8]) -> bool {
+    let inner_capital = value.windows(2).any(|w| w[0].is_ascii_lowercase() && w[1].is_ascii_uppercase());
+    chosen(value) && (announced(value) || inner_capital || value.iter().any(is_password_mark))
+}
+
+/// A password that stands out from the sentence around it: letters, and two kinds more of small letters, capitals, digits
+/// and marks; no path, and no name with dots.
+pub fn picked(value: &[u8]) -> bool {
+    let end = value.iter().rposition(|b| !b".,;:!?".contains(b)).map_or(0, |last| last + 1);
+    let value = &value[..end];
+    let kinds: [fn(&u8) -> bool; 4] =
+        [u8::is_ascii_lowercase, u8::is_ascii_uppercase, u8::is_ascii_digit, is_password_mark];
+    let has = kinds.iter().filter(|kind| value.iter().any(kind)).count();
+    value.len() >= 8
+        && has >= 3
+        && value.iter().any(u8::is_ascii_alphabetic)
+        && !value.iter().any(|b| b"/\\.,;:".contains(b))
+        && chosen(value)
+}
+
+fn is_password_mark(byte: &u8) -> bool {
+    b"!#$%^&*+=?~@".contains(byte)
+}
+
 /// What examples put where a password stands.
 const EXAMPLES: [&[u8]; 14] = [
     b"password",
@@ -176,7 +201,7 @@ pub fn base64_text(value: &[u8]) -> bool {
 }
 
 /// Characters that follow each other, up or down, one by one or two in turn, as people count and say the alphabet:
-/// `1234567890`, `012345abcdef`, `a1b2c3d4e5f6`.
+/// `1234567890`, `0123456789abcdef`, `a1b2c3d4-e5f6-g7h8`.
 pub fn sequence(value: &[u8]) -> bool {
     let value: Vec<u8> = value.iter().filter(|b| !b"-_. ".contains(b)).copied().collect();
     let digits = value.iter().all(u8::is_ascii_digit);
@@ -186,6 +211,12 @@ pub fn sequence(value: &[u8]) -> bool {
     // A shorter one counts from its first to its last digit: `123456`.
     let short = value.len() >= 6 && digits && steps(1) + 1 >= value.len();
     short || (long && ((steps(1) + 2) * 5 >= value.len() * 4 || (steps(2) + 4) * 5 >= value.len() * 4))
+}
+
+/// Two runs of characters that follow each other: `012345abcdef`. People choose that as a password; no token is drawn so.
+pub fn two_runs(value: &[u8]) -> bool {
+    let breaks = value.windows(2).filter(|pair| pair[1] != pair[0].wrapping_add(1)).count();
+    value.len() >= 10 && breaks <= 1
 }
 
 /// Whether a word starts at `at`: after no letter, or with a capital after a small one.
@@ -227,6 +258,33 @@ mod tests {
         }
         for value in ["ghp_Zq7Lw3Xk9Vb2Nc5Rt8Yp1Ms4Hd6Jf0Ga3Qe7", "3f9a1c0d7e5b2846f1e0d3c2b5a49786"] {
             assert!(could_be_random(value.as_bytes()), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_counts_is_a_sequence() {
+        for value in ["123456", "1234567890", "0123456789abcdef", "a1b2c3d4-e5f6-g7h8-i8j0"] {
+            assert!(sequence(value.as_bytes()), "{value}");
+        }
+        for value in ["abcd1234", "hunter12345", "135792468013", "abcdef123456"] {
+            assert!(!sequence(value.as_bytes()), "{value}");
+        }
+        assert!(two_runs(b"012345abcdef") && !two_runs(b"0123abxyz789"));
+    }
+
+    #[test]
+    fn passwords_are_told_from_words() {
+        for value in ["hunter2", "tiger!", "letMeInPleaseNow", "GEamK_nduJ*GV"] {
+            assert!(password(value.as_bytes()), "{value}");
+        }
+        for value in ["required", "password", "$PASSWORD", "thread", "8080:80", "****"] {
+            assert!(!password(value.as_bytes()), "{value}");
+        }
+        for value in ["Hunter2024", "tSQdL%HfNdM0", "correct-Horse7.", "p4ss!word"] {
+            assert!(picked(value.as_bytes()), "{value}");
+        }
+        for value in ["base64-encoded", "/api/V2/login", "Required!", "config.Token2", "sha256sum", "Content-Type"] {
+            assert!(!picked(value.as_bytes()), "{value}");
         }
     }
 

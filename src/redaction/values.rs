@@ -12,7 +12,7 @@ pub fn hides(certainty: Certainty, name: &str, value: &str) -> bool {
     }
     match certainty {
         // People choose passwords; a token is drawn, and no name in code.
-        Certainty::Strong if names::ends_with(name, &["token"]) => !worded(value),
+        Certainty::Strong if names::ends_with(name, &["token"]) => !worded(value) && !shape::two_runs(value.as_bytes()),
         Certainty::Strong => true,
         Certainty::Weak => secretive(value),
         Certainty::Guess => value.len() <= 256 && shape::service_token(value.as_bytes()),
@@ -170,7 +170,8 @@ fn format_string(value: &str) -> bool {
 
 /// A regular expression.
 fn pattern(value: &str) -> bool {
-    ["(?:", "[0-9", "[a-z", "[A-Z", "[^", "\\d", "\\w", "\\s"].iter().any(|part| value.contains(part))
+    value.bytes().any(|b| b"([\\".contains(&b))
+        && ["(?:", "[0-9", "[a-z", "[A-Z", "[^", "\\d", "\\w", "\\s"].iter().any(|part| value.contains(part))
 }
 
 /// A path of names as code writes it: `crate::auth::Token`, `$serde_json::private::RawValue`.
@@ -255,19 +256,20 @@ fn empty_words(lower: &str) -> bool {
         "your",
         "foo",
     ];
-    let mut rest = lower.trim_end_matches(|c: char| c.is_ascii_digit());
-    let counted = ["123", "1234", "12345", "123456"].contains(&&lower[rest.len()..]);
-    let told = (counted && rest == "token") || TELLING.iter().any(|word| rest.contains(word));
-    if (rest.len() + 2 < lower.len() && !counted) || rest.len() > 64 || !told {
+    let words = lower.trim_end_matches(|c: char| c.is_ascii_digit());
+    let counted = ["123", "1234", "12345", "123456"].contains(&&lower[words.len()..]);
+    if (words.len() + 2 < lower.len() && !counted) || words.len() > 64 {
         return false;
     }
-    while !rest.is_empty() {
-        match WORDS.iter().find_map(|word| rest.strip_prefix(word)) {
+    let mut rest = words;
+    while let Some(first) = rest.bytes().next() {
+        let starting = WORDS.iter().filter(|word| word.as_bytes()[0] == first);
+        match starting.filter_map(|word| rest.strip_prefix(word)).next() {
             Some(after) => rest = after.trim_start_matches(['-', '_', ' ', '.']),
             None => return false,
         }
     }
-    true
+    (counted && words == "token") || TELLING.iter().any(|word| words.contains(word))
 }
 
 /// Long, and hardly more than one character: `00000000000000000aa`.
@@ -347,5 +349,7 @@ mod tests {
         assert!(!hides(Certainty::Strong, "PWD", "/home/me/project"));
         assert!(!hides(Certainty::Weak, "token", "identifier"));
         assert!(hides(Certainty::Weak, "token", "a1b2c3d4e5"));
+        assert!(!hides(Certainty::Strong, "api_token", "012345abcdef"));
+        assert!(hides(Certainty::Strong, "password", "012345abcdef"));
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::corpus::Random;
+use crate::durability::setting;
 use crate::harness::{Server, Setup};
 use crate::http;
 use crate::query::{Lake, run_python};
@@ -18,10 +19,6 @@ use crate::query::{Lake, run_python};
 const AT_ONCE: u64 = 6;
 /// What the promise says (60 s), a silent replica's 60 s, and the machine's load.
 const GONE: Duration = Duration::from_secs(240);
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |v| v.parse().unwrap_or_else(|_| panic!("{name}={v} is no number")))
-}
 
 fn hook(port: u16, session: &str, prompt: &str) -> bool {
     let hook = json!({"hook_event_name": "UserPromptSubmit", "session_id": session, "cwd": "/w", "prompt": prompt});

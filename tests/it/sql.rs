@@ -117,6 +117,34 @@ fn psql_shows_tables_and_their_columns() {
     assert!(psql("SELECT 1 AS one").unwrap().contains("(1 row)"));
 }
 
+/// The Go drivers that Grafana's data source has used, with types and parameters in their binary form.
+#[test]
+fn go_drivers_read_every_table() {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("go-drivers");
+    let built = Command::new("go")
+        .args(["build", "-o", program.to_str().unwrap(), root().join("tests/go/driver.go").to_str().unwrap()])
+        .envs([("GO111MODULE", "off"), ("GOPATH", "/usr/share/gocode"), ("GOFLAGS", "")])
+        .output();
+    let built = match built {
+        Ok(built) if !String::from_utf8_lossy(&built.stderr).contains("cannot find package") => built,
+        _ => return eprintln!("Go, lib/pq or pgx is not installed: not tested"),
+    };
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let (server, _) = recorded(Setup::default().idle("2s"));
+    let url = format!("postgres://anyone@127.0.0.1:{}/default?sslmode=disable", server.ports.sql);
+    let output = Command::new(program).arg(url).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let answers: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for driver in ["postgres", "pgx"] {
+        let answer = &answers[driver];
+        assert_eq!(answer["columns"], json!(["TEXT", "FLOAT8", "TIMESTAMPTZ", "INT8"]), "{driver}: {answer}");
+        assert!(answer["cost"].as_f64().unwrap() > 0.0, "{driver}: {answer}");
+        let read = answer["read"].as_object().unwrap();
+        assert!(read.values().all(|rows| rows.as_u64() > Some(0)), "{driver}: {answer}");
+        assert!(answer["refusal"].as_str().unwrap().contains("read-only"), "{driver}: {answer}");
+    }
+}
+
 /// Roles are below the plan: no way of asking makes a viewer see content, and another workspace is not there.
 #[test]
 fn roles_and_workspaces_are_below_every_plan() {

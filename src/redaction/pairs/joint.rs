@@ -13,7 +13,7 @@ pub enum Joint {
     Assign,
     /// `name: value`.
     Colon,
-    /// `--name value`.
+    /// `--name value`, and `ENV name value` in a Dockerfile.
     Option,
     /// `<name>value<`.
     Element,
@@ -71,10 +71,12 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether the name at `start` is an option of a command: `--password`, PowerShell's ` -Password`.
+    /// Whether the name at `start` is an option of a command: `--password`, PowerShell's ` -Password`, Docker's `ENV PASSWORD`.
     fn is_option(&self, start: usize) -> bool {
         let before = &self.text.as_bytes()[..start];
-        before.ends_with(b"--") || (before.ends_with(b" -") && self.byte(start).is_ascii_uppercase())
+        before.ends_with(b"--")
+            || before.ends_with(b"ENV ")
+            || (before.ends_with(b" -") && self.byte(start).is_ascii_uppercase())
     }
 
     /// Where the value stands that a list or a block gives the name: `name: X` and `value: ...` on the next line,

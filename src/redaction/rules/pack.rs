@@ -38,6 +38,7 @@ pub const BUILTIN_PACKS: &[(&str, &[&str])] = &[
             include_str!("../../../assets/redaction/secrets/chat.yaml"),
             include_str!("../../../assets/redaction/secrets/payment.yaml"),
             include_str!("../../../assets/redaction/secrets/work.yaml"),
+            include_str!("../../../assets/redaction/secrets/commands.yaml"),
             include_str!("../../../assets/redaction/secrets/context.yaml"),
         ],
     ),

@@ -31,6 +31,16 @@ pub static VALIDATORS: &[Named] = &[
     },
     Named { name: "key-block", description: "a key block that is not empty", passes: shape::key_block },
     Named { name: "chosen", description: "no template, and not what examples use", passes: shape::chosen },
+    Named {
+        name: "password",
+        description: "what people choose as passwords: with a digit, a mark or capitals inside",
+        passes: shape::password,
+    },
+    Named {
+        name: "picked",
+        description: "a password that stands out from prose: three kinds of characters",
+        passes: shape::picked,
+    },
     Named { name: "base64-text", description: "base64 in groups of four", passes: shape::base64_text },
     Named {
         name: "github-crc32",
