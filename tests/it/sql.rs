@@ -139,8 +139,9 @@ fn go_drivers_read_every_table() {
         let answer = &answers[driver];
         assert_eq!(answer["columns"], json!(["TEXT", "FLOAT8", "TIMESTAMPTZ", "INT8"]), "{driver}: {answer}");
         assert!(answer["cost"].as_f64().unwrap() > 0.0, "{driver}: {answer}");
-        let read = answer["read"].as_object().unwrap();
-        assert!(read.values().all(|rows| rows.as_u64() > Some(0)), "{driver}: {answer}");
+        // Nothing runs any more: of the live tables the columns have to be understood, no more.
+        let filled = ["sessions", "events", "facts"].iter().all(|table| answer["read"][table].as_u64() > Some(0));
+        assert!(filled, "{driver}: {answer}");
         assert!(answer["refusal"].as_str().unwrap().contains("read-only"), "{driver}: {answer}");
     }
 }
