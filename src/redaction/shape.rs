@@ -63,8 +63,12 @@ pub fn no_template(value: &[u8]) -> bool {
 /// `misunderstanding` and `read-only` are words; `yYPBAujSIMAqPTNl` and forty small letters are not.
 fn unlike_words(value: &[u8]) -> bool {
     let parts = || value.split(|b| !b.is_ascii_alphabetic());
-    let inner_capital = |part: &[u8]| part.windows(2).any(|w| w[0].is_ascii_lowercase() && w[1].is_ascii_uppercase());
-    parts().any(|part| part.len() > 22) || parts().filter(|part| inner_capital(part)).count() > 0 && value.len() >= 16
+    parts().any(|part| part.len() > 22) || parts().any(inner_capital) && value.len() >= 16
+}
+
+/// A capital behind a small letter.
+fn inner_capital(part: &[u8]) -> bool {
+    part.windows(2).any(|w| w[0].is_ascii_lowercase() && w[1].is_ascii_uppercase())
 }
 
 /// `${X}`, `$X`, `<x>`, `{x}`, `%s`, `***`, `[REDACTED:x]`.
@@ -145,8 +149,7 @@ pub fn chosen(value: &[u8]) -> bool {
 
 /// What people choose as a password, where a command has one: with a digit, a mark or capitals that words do not have.
 pub fn password(value: &[u8]) -> bool {
-    let inner_capital = value.windows(2).any(|w| w[0].is_ascii_lowercase() && w[1].is_ascii_uppercase());
-    chosen(value) && (announced(value) || inner_capital || value.iter().any(is_password_mark))
+    chosen(value) && (announced(value) || inner_capital(value) || value.iter().any(is_password_mark))
 }
 
 /// A password that stands out from the sentence around it: letters, and two kinds more of small letters, capitals, digits

@@ -263,8 +263,8 @@ fn empty_words(lower: &str) -> bool {
     }
     let mut rest = words;
     while let Some(first) = rest.bytes().next() {
-        let starting = WORDS.iter().filter(|word| word.as_bytes()[0] == first);
-        match starting.filter_map(|word| rest.strip_prefix(word)).next() {
+        let mut starting = WORDS.iter().filter(|word| word.as_bytes()[0] == first);
+        match starting.find_map(|word| rest.strip_prefix(word)) {
             Some(after) => rest = after.trim_start_matches(['-', '_', ' ', '.']),
             None => return false,
         }
