@@ -1,5 +1,6 @@
 """Rows 61 to 66: configuration files, and what the start refuses."""
 
+import functools
 import os
 import pathlib
 import re
@@ -9,8 +10,9 @@ import tempfile
 
 from table import case
 
-# The commands must stay below that, MiB, whatever the file.
-START_LIMIT_MIB = 128
+# The commands must stay below that, MiB, whatever the file: above what the program itself takes, which is more than twice as
+# much in the tests' build.
+START_LIMIT_MIB = 64
 CANARY = "env-secret-4f1c9a"
 
 
@@ -27,10 +29,23 @@ print(f"{code} {peak}", file=sys.stderr)
 """
 
 
+@functools.cache
+def own_size(binary, folder):
+    """What the program takes to do nothing, MiB."""
+    return measured(binary, folder, "--version")[2]
+
+
 def run(server, *arguments, env=None, timeout=30):
-    """(exit code, or None when it had to be stopped; what it wrote; peak resident size in MiB) of a command."""
-    command = [sys.executable, "-S", "-c", MEASURE, str(timeout), server.binary, *arguments]
-    done = subprocess.run(command, capture_output=True, env={**os.environ, **(env or {})}, cwd=server.data.parent)
+    """(exit code, or None when it had to be stopped; what it wrote; MiB above the program's own size) of a command."""
+    folder = server.data.parent
+    code, written, peak = measured(server.binary, folder, *arguments, env=env, timeout=timeout)
+    return code, written, peak - own_size(server.binary, folder)
+
+
+def measured(binary, folder, *arguments, env=None, timeout=30):
+    """As `run`, with the whole peak resident size."""
+    command = [sys.executable, "-S", "-c", MEASURE, str(timeout), binary, *arguments]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, **(env or {})}, cwd=folder)
     *text, last = done.stderr.decode(errors="replace").splitlines()
     code, peak = last.split(" ")
     return None if code == "running" else int(code), "\n".join(text) + done.stdout.decode(errors="replace"), int(peak)
