@@ -303,11 +303,17 @@ pub fn random<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// A thirty-second of the memory limit: what one flush, and what one round of sealing, may hold. Either needs several
-/// times that while it encodes, and both may do so at once.
-fn share(config: &Config) -> usize {
-    usize::try_from(config.memory_limit_bytes / 32).unwrap_or(usize::MAX)
+/// A part of the memory limit, bytes.
+fn share(config: &Config, part: u64) -> usize {
+    usize::try_from(config.memory_limit_bytes / part).unwrap_or(usize::MAX)
 }
+
+/// What one flush may hold of a memory limit. It needs several times that while it encodes.
+const FLUSH: u64 = 32;
+/// What one round of sealing may hold, and a fourth of what a merge may; either beside the other, and beside a flush.
+const ROUND: u64 = 64;
+/// What the facts of one session may take when it is sealed.
+const SESSION: u64 = 8;
 
 fn start_appending(
     stage: &mut Stage,
@@ -319,7 +325,7 @@ fn start_appending(
 ) -> Result<watch::Receiver<Appended>> {
     let options = AppendOptions {
         flush_interval: config.lake.flush_interval,
-        flush_bytes: share(config).min(32 << 20),
+        flush_bytes: share(config, FLUSH).min(32 << 20),
         ..AppendOptions::default()
     };
     let metrics = metrics.clone();
@@ -351,8 +357,8 @@ fn seal_options(config: &Config, redactor: Current, journal: &str) -> SealOption
         retention: config.lake.retention.meant(),
         holder: journal.to_owned(),
         timing: Timing { idle_timeout: config.idle_timeout, ..Timing::default() },
-        round_bytes: share(config).min(32 << 20),
-        session_bytes: 4 * share(config),
+        round_bytes: share(config, ROUND).min(32 << 20),
+        session_bytes: share(config, SESSION),
         ..SealOptions::default()
     }
 }

@@ -37,7 +37,7 @@ const SETTLED_AFTER: i32 = 2;
 pub enum Form {
     /// To be merged again soon.
     Hot,
-    /// To stay: compressed harder, with bloom filters.
+    /// To stay: in large pages, with bloom filters.
     Final,
 }
 

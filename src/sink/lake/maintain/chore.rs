@@ -61,12 +61,13 @@ impl Chore {
         Some(Chore { place: table.place.clone(), started: Instant::now(), handle, work, _turn: turn })
     }
 
-    /// Writes a checkpoint, and removes files that nothing names; `None` when it is not this workspace's turn.
-    pub fn sweep(table: &Table, turns: &Arc<Semaphore>) -> Option<Chore> {
+    /// Writes a checkpoint after `commits`, and removes files that nothing names; `None` when it is not this workspace's
+    /// turn.
+    pub fn sweep(table: &Table, commits: i64, turns: &Arc<Semaphore>) -> Option<Chore> {
         let turn = turns.clone().try_acquire_owned().ok()?;
         let (reopened, handle) = (table.reopened(), Handle::default());
         let ours = handle.clone();
-        let work = Work::Sweep(tokio::spawn(async move { sweep(reopened.await?, &ours).await }));
+        let work = Work::Sweep(tokio::spawn(async move { sweep(reopened.await?, commits, &ours).await }));
         Some(Chore { place: table.place.clone(), started: Instant::now(), handle, work, _turn: turn })
     }
 

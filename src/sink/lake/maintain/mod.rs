@@ -18,3 +18,4 @@ pub use choose::{Form, View, is_large};
 pub use chore::Merged;
 pub use chore::{Chore, Done};
 pub use output::{Outputs, discard};
+pub use sweep::{COMMITS, THOROUGH_COMMITS};

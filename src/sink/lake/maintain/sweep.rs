@@ -13,7 +13,10 @@ use crate::sink::lake::{LakeError, Table};
 const KEEP: i64 = 24 * 3_600_000_000;
 
 /// A checkpoint is written after so many commits.
-const COMMITS: i64 = 100;
+pub const COMMITS: i64 = 100;
+/// And after as many by whoever does everything that there is to do: Delta's own default (`delta.checkpointInterval`).
+/// Readers read what came after the last one entry by entry.
+pub const THOROUGH_COMMITS: i64 = 10;
 
 /// What a sweep did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,9 +26,9 @@ pub struct Swept {
     pub bytes: u64,
 }
 
-/// Sweeps one table; what is left when it is told to stop is left for the next time.
-pub async fn sweep(mut table: Table, handle: &Handle) -> Result<Swept, LakeError> {
-    let checkpoint = table.since_checkpoint() >= COMMITS;
+/// Sweeps one table, with a checkpoint after `commits`; what is left when it is told to stop is left for the next time.
+pub async fn sweep(mut table: Table, commits: i64, handle: &Handle) -> Result<Swept, LakeError> {
+    let checkpoint = table.since_checkpoint() >= commits;
     if checkpoint && !handle.is_stopped() {
         table.checkpoint().await?;
     }

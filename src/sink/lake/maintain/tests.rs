@@ -78,12 +78,12 @@ async fn who_lost_the_lease_merges_nothing_and_one_merge_runs_at_a_time() {
     let mut table = crowded(&lake).await;
     let turns = turns();
     let chore = Chore::merge(&table, files(&table).await, Form::Final, &turns).unwrap();
-    assert!(Chore::sweep(&table, &turns).is_none());
+    assert!(Chore::sweep(&table, COMMITS, &turns).is_none());
     lake.table(TableKind::Facts).await.raise(Fence::new(2)).await.unwrap();
     let error = chore.finish(&mut table, Fence::new(1)).await.unwrap_err();
     assert!(matches!(error, crate::sink::lake::LakeError::Fenced { .. }), "{error}");
     assert_eq!((table.files().await.unwrap().len(), data_files(&lake)), (5, 5));
-    assert!(Chore::sweep(&table, &turns).is_some(), "its turn is over");
+    assert!(Chore::sweep(&table, COMMITS, &turns).is_some(), "its turn is over");
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn files_that_nothing_names_go_after_a_day_and_no_others() {
     }
     let chore = Chore::merge(&table, files(&table).await, Form::Final, &turns()).unwrap();
     chore.finish(&mut table, Fence::new(1)).await.unwrap();
-    let swept = sweep(lake.table(TableKind::Facts).await, &Handle::default()).await.unwrap();
+    let swept = sweep(lake.table(TableKind::Facts).await, COMMITS, &Handle::default()).await.unwrap();
     assert_eq!((swept.files, swept.bytes, swept.checkpoint), (2, 1, false));
     assert!(!day.join("orphan.parquet").exists() && !day.join("part.parquet#12").exists());
     assert!(day.join("young.parquet").exists() && day.join("part.parquet#13").exists());
@@ -121,6 +121,6 @@ async fn a_checkpoint_is_written_after_a_hundred_commits() {
     for _ in 0..100 {
         table.commit(Change::default()).await.unwrap();
     }
-    assert!(sweep(lake.table(TableKind::Facts).await, &Handle::default()).await.unwrap().checkpoint);
-    assert!(!sweep(lake.table(TableKind::Facts).await, &Handle::default()).await.unwrap().checkpoint);
+    assert!(sweep(lake.table(TableKind::Facts).await, COMMITS, &Handle::default()).await.unwrap().checkpoint);
+    assert!(!sweep(lake.table(TableKind::Facts).await, COMMITS, &Handle::default()).await.unwrap().checkpoint);
 }

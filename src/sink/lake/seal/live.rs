@@ -130,14 +130,18 @@ enum Why {
     Runs,
 }
 
-/// The `limit` longest due; with the same wait in the order of their names.
-fn first(mut due: Vec<(i64, &str)>, limit: usize) -> impl Iterator<Item = String> {
+/// A session that is due: since when, when it was last active, and its id.
+type Due<'a> = (i64, i64, &'a str);
+
+/// The `limit` longest due; of those that wait as long, the ones that were active at the same time together: they stand
+/// in the same files.
+fn first(mut due: Vec<Due>, limit: usize) -> impl Iterator<Item = String> {
     if limit < due.len() {
         due.select_nth_unstable(limit);
         due.truncate(limit);
     }
     due.sort_unstable();
-    due.into_iter().map(|(_, session)| session.to_owned())
+    due.into_iter().map(|(.., session)| session.to_owned())
 }
 
 /// The sessions of a workspace that are not settled.
@@ -241,14 +245,15 @@ impl Sessions {
     /// Sessions to seal now, in each kind the longest due first: up to `limit` whose end was seen; those that are over
     /// in the places left, or in an eighth; and an eighth as many that run. So none waits for long behind the others.
     pub fn due(&self, now: Now, limit: usize) -> Vec<String> {
-        let [mut ended, mut over, mut running] = [const { Vec::new() }; 3];
+        let [mut ended, mut over, mut running] = [const { Vec::<Due>::new() }; 3];
         for (session, live) in &self.live {
-            match self.due_at(live).filter(|(_, at)| *at <= now.mono) {
-                Some((Why::Ended, at)) => ended.push((at, session.as_str())),
-                Some((Why::Over, at)) => over.push((at, session.as_str())),
-                Some((Why::Runs, at)) => running.push((at, session.as_str())),
-                None => {}
-            }
+            let Some((why, at)) = self.due_at(live).filter(|(_, at)| *at <= now.mono) else { continue };
+            let due = match why {
+                Why::Ended => &mut ended,
+                Why::Over => &mut over,
+                Why::Runs => &mut running,
+            };
+            due.push((at, live.active, session));
         }
         let share = limit / 8;
         let left = limit.saturating_sub(ended.len()).max(share);

@@ -172,3 +172,16 @@ fn beyond_the_bound_running_sessions_are_stored_when_they_end() {
     sessions.touch("last", 3, ended(501), at(501));
     assert_eq!(names(&sessions, at(501)), ["last"]);
 }
+
+/// A lake that is sealed from nothing: everything is due since the moment it was seen.
+#[test]
+fn sessions_that_wait_as_long_go_in_the_order_of_their_activity() {
+    let mut sessions = Sessions::new(Timing::default());
+    for n in 0..20 {
+        let id = format!("s{:02}", n * 7 % 20);
+        sessions.touch(&id, 1, ended(100 + n), at(1000));
+    }
+    let due = sessions.due(at(1000), 20);
+    let by_activity: Vec<String> = (0..20).map(|n| format!("s{:02}", n * 7 % 20)).collect();
+    assert_eq!(due, by_activity);
+}

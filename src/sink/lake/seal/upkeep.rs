@@ -8,7 +8,7 @@ use super::live::Now;
 use super::workspace::WorkspaceSealer;
 #[cfg(test)]
 use crate::sink::lake::maintain;
-use crate::sink::lake::maintain::{Chore, Done, Form, View, is_large};
+use crate::sink::lake::maintain::{COMMITS, Chore, Done, Form, THOROUGH_COMMITS, View, is_large};
 use crate::sink::lake::row::day_of;
 use crate::sink::lake::{LakeError, Table, TableFile, TableKind};
 
@@ -83,7 +83,7 @@ impl WorkspaceSealer {
                 if let Err(error) = self.look_at_audit().await {
                     tracing::debug!(workspace = %self.workspace, %error, "audit table not looked at");
                 }
-                self.sweep(kind)
+                self.sweep(kind, COMMITS)
             }
             None => None,
         };
@@ -145,8 +145,8 @@ impl WorkspaceSealer {
         Ok(())
     }
 
-    fn sweep(&self, kind: TableKind) -> Option<Chore> {
-        Chore::sweep(self.table(kind)?, &self.options.turns)
+    fn sweep(&self, kind: TableKind, commits: i64) -> Option<Chore> {
+        Chore::sweep(self.table(kind)?, commits, &self.options.turns)
     }
 
     fn merge(&self, (kind, files, form): Choice) -> Option<Chore> {
@@ -194,7 +194,7 @@ impl WorkspaceSealer {
             }
         }
         for kind in TableKind::ALL {
-            let Some(chore) = self.sweep(kind) else { continue };
+            let Some(chore) = self.sweep(kind, THOROUGH_COMMITS) else { continue };
             told(self.finish(chore).await?);
         }
         Ok(())
