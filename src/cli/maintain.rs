@@ -79,6 +79,8 @@ impl Maintain {
 /// What was done so far.
 struct Tally {
     started: Instant,
+    /// When files began to be put together: sealing comes before that.
+    merging_since: Option<Instant>,
     terminal: bool,
     /// Bytes that may be put together, as far as workspaces have been looked at, and those that were.
     bytes_to_do: u64,
@@ -96,6 +98,7 @@ impl Tally {
     fn new() -> Tally {
         Tally {
             started: Instant::now(),
+            merging_since: None,
             terminal: io::stderr().is_terminal(),
             bytes_to_do: 0,
             bytes_done: 0,
@@ -110,8 +113,12 @@ impl Tally {
     }
 
     fn add(&mut self, workspace: &Workspace, step: Step) {
+        let seals = matches!(step, Step::Sealed(_));
         match step {
-            Step::Begun { bytes, .. } => self.bytes_to_do += bytes,
+            Step::Begun { bytes, .. } => {
+                self.bytes_to_do += bytes;
+                self.merging_since.get_or_insert_with(Instant::now);
+            }
             Step::Sealed(report) => self.sessions += report.ended,
             Step::Expired(files) => self.expired += files,
             Step::Kept(Done::Merged(merged)) => {
@@ -126,28 +133,31 @@ impl Tally {
             }
             Step::Kept(Done::Nothing) => {}
         }
-        self.show(workspace);
+        self.show(workspace, seals);
     }
 
     /// One line that is written over on a terminal, a line each elsewhere. A reader who has gone is no reason to stop.
-    fn show(&self, workspace: &Workspace) {
-        let line = format!(
-            "{workspace}: {} files to {}, {:.1} of {:.1} MiB{}",
-            self.files_before,
-            self.files_after,
-            mib(self.bytes_done),
-            mib(self.bytes_to_do.max(self.bytes_done)),
-            self.eta().map_or(String::new(), |seconds| format!(", about {seconds:.0} s left")),
-        );
+    fn show(&self, workspace: &Workspace, seals: bool) {
+        let line = match self.merging_since.filter(|_| !seals) {
+            None => format!("{workspace}: {} sessions sealed", self.sessions),
+            Some(since) => format!(
+                "{workspace}: {} files to {}, {:.1} of {:.1} MiB{}",
+                self.files_before,
+                self.files_after,
+                mib(self.bytes_done),
+                mib(self.bytes_to_do.max(self.bytes_done)),
+                self.eta(since).map_or(String::new(), |seconds| format!(", about {seconds:.0} s left")),
+            ),
+        };
         let mut stderr = io::stderr().lock();
         let _ = if self.terminal { write!(stderr, "\r\x1b[K{line}") } else { writeln!(stderr, "{line}") };
         let _ = stderr.flush();
     }
 
-    fn eta(&self) -> Option<f64> {
+    fn eta(&self, since: Instant) -> Option<f64> {
         let left = self.bytes_to_do.checked_sub(self.bytes_done).filter(|left| *left > 0)?;
         let done = (self.bytes_done > 0).then_some(self.bytes_done as f64)?;
-        Some(self.started.elapsed().as_secs_f64() * left as f64 / done)
+        Some(since.elapsed().as_secs_f64() * left as f64 / done)
     }
 
     fn end_line(&self) {

@@ -23,7 +23,11 @@ pub struct Lake {
 
 impl Lake {
     pub fn of(server: &Server) -> Lake {
-        Lake { url: server.lake(), s3: None, patience_s: PATIENCE_S }
+        Lake::directory(server.lake())
+    }
+
+    pub fn directory(path: String) -> Lake {
+        Lake { url: path, s3: None, patience_s: PATIENCE_S }
     }
 
     pub fn s3(url: String, access: Value) -> Lake {

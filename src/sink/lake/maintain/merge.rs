@@ -20,10 +20,10 @@ use crate::sink::lake::reader::{self, Batches};
 use crate::sink::lake::{LakeError, NewFile, Table, TableFile, TableKind, heavy};
 
 /// Rows and bytes (about) of the pieces that new files are written in.
-const PIECE_ROWS: usize = 4096;
-const PIECE_BYTES: usize = 8 << 20;
+const PIECE_ROWS: usize = 2048;
+const PIECE_BYTES: usize = 4 << 20;
 /// Rows that are read of all sources together.
-const ROWS_HELD: usize = 16_384;
+const ROWS_HELD: usize = 8192;
 
 /// What a merge needs of a table: it follows no log, so that it can go on beside whoever does.
 #[derive(Clone)]
