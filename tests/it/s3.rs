@@ -69,7 +69,7 @@ fn an_erasure_leaves_no_version_of_what_it_removed() {
             table.commit(Change { add, ..Change::default() }).await.unwrap();
         }
         table.checkpoint().await.unwrap();
-        let erasure = Erasure { sessions: ["goes".to_owned()].into(), keep: None, uploads_are_over: false };
+        let erasure = Erasure { sessions: ["goes".to_owned()].into(), keep: None, uploads_over_since: None };
         erase_sessions(&lake, &Workspace::default(), Fence::new(1), &erasure).await.unwrap()
     });
     assert_eq!((erased.rows.facts, erased.purged.files), (3, 4), "{erased:?}");

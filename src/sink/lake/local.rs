@@ -196,9 +196,22 @@ fn is_staged(name: &str) -> bool {
     name.rsplit_once('#').is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Removes staged files below a directory that were last written before a time, UTC microseconds; says how many.
-pub fn remove_staged(directory: &FsPath, before: i64) -> io::Result<usize> {
-    let mut removed = 0;
+/// What [`remove_staged`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Staged {
+    pub removed: usize,
+    /// When each that was left there was last written, UTC microseconds.
+    pub left: Vec<i64>,
+}
+
+/// Removes staged files below a directory that were last written before a time, UTC microseconds.
+pub fn remove_staged(directory: &FsPath, before: i64) -> io::Result<Staged> {
+    let mut found = Staged::default();
+    find_staged(directory, before, &mut found)?;
+    Ok(found)
+}
+
+fn find_staged(directory: &FsPath, before: i64, found: &mut Staged) -> io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
         let metadata = match entry.metadata() {
@@ -206,14 +219,20 @@ pub fn remove_staged(directory: &FsPath, before: i64) -> io::Result<usize> {
             other => other?,
         };
         if metadata.is_dir() {
-            removed += remove_staged(&entry.path(), before)?;
-        } else if is_staged(&entry.file_name().to_string_lossy()) && metadata.mtime().saturating_mul(1_000_000) < before
-        {
-            std::fs::remove_file(entry.path())?;
-            removed += 1;
+            find_staged(&entry.path(), before, found)?;
+        } else if is_staged(&entry.file_name().to_string_lossy()) {
+            let written = metadata.mtime().saturating_mul(1_000_000).saturating_add(metadata.mtime_nsec() / 1000);
+            if written >= before {
+                found.left.push(written);
+                continue;
+            }
+            match std::fs::remove_file(entry.path()) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => found.removed += 1,
+            }
         }
     }
-    Ok(removed)
+    Ok(())
 }
 
 fn stage(staged: &FsPath, payload: &PutPayload) -> io::Result<()> {

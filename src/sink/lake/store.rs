@@ -15,7 +15,7 @@ use url::Url;
 
 use super::bucket::{Address, Bucket};
 use super::error::LakeError;
-use super::local::{SyncedLocal, create_dirs};
+use super::local::{Staged, SyncedLocal, create_dirs};
 
 /// Where the lake is.
 #[derive(Clone, Debug, Default)]
@@ -155,9 +155,9 @@ impl Store {
     }
 
     /// Removes what a crash left of files that were being written before a time, where the lake is a directory: they are
-    /// in no listing. Says how many there were.
-    pub async fn remove_staged(&self, below: &str, before: i64) -> Result<usize, LakeError> {
-        let Some(directory) = self.file(below) else { return Ok(0) };
+    /// in no listing.
+    pub async fn remove_staged(&self, below: &str, before: i64) -> Result<Staged, LakeError> {
+        let Some(directory) = self.file(below) else { return Ok(Staged::default()) };
         let removed = tokio::task::spawn_blocking(move || super::local::remove_staged(&directory, before)).await?;
         removed.map_err(|e| LakeError::store(below, object_store::Error::Generic { store: "lake", source: e.into() }))
     }

@@ -39,8 +39,8 @@ struct Case {
     /// Journals that are waited for, and those that are not any more.
     waiting: Vec<String>,
     silent: Vec<String>,
-    /// No process will commit a file that it uploaded before it heard of the request.
-    uploads_are_over: bool,
+    /// Since when no process will commit a file that it uploaded before it heard of the request, UTC microseconds.
+    uploads_over_since: Option<i64>,
 }
 
 /// What a pass is made with.
@@ -71,7 +71,7 @@ impl Pass {
             }
             let free = self.without_held(due).await?;
             let (over, waited): (Vec<Case>, Vec<Case>) =
-                self.cases(free).await?.into_iter().partition(|case| case.uploads_are_over);
+                self.cases(free).await?.into_iter().partition(|case| case.uploads_over_since.is_some());
             let mut done = HashSet::new();
             for cases in [over, waited] {
                 done.extend(self.group(cases, outcome).await?);
@@ -112,19 +112,23 @@ impl Pass {
         let (waiting, silent): (Vec<_>, Vec<_>) = missing.partition(|(_, at)| !given_up && silent_for(at) < SILENT);
         // One that was stopped and wakes finds its uploads too old to commit.
         let lifetime = TimeDelta::microseconds(APPEND_LIFETIME.saturating_add(COMMIT_MARGIN));
-        let uploads_are_over = waiting.is_empty() && silent.iter().all(|(_, at)| silent_for(at) > lifetime);
+        let over = waiting.is_empty() && silent.iter().all(|(_, at)| silent_for(at) > lifetime);
+        let last = acks.values().map(|ack| ack.at).max().unwrap_or(request.at);
+        let uploads_over_since = over.then(|| last.max(request.at));
         let names = |list: Vec<(&String, _)>| list.into_iter().map(|(journal, _)| journal.clone()).collect();
         let (waiting, silent) = (names(waiting), names(silent));
-        Case { request, acks, waiting, silent, uploads_are_over }
+        Case { request, acks, waiting, silent, uploads_over_since }
     }
 
     /// Erases the sessions of requests whose uploads are over, or are not, together.
     async fn group(&self, cases: Vec<Case>, outcome: &mut Forgotten) -> Result<Vec<String>, LakeError> {
-        let Some(first) = cases.first() else { return Ok(Vec::new()) };
+        if cases.is_empty() {
+            return Ok(Vec::new());
+        }
         let erasure = Erasure {
             sessions: cases.iter().flat_map(|case| case.request.sessions.iter().cloned()).collect(),
             keep: Some(self.keep()),
-            uploads_are_over: first.uploads_are_over,
+            uploads_over_since: cases.iter().filter_map(|case| case.uploads_over_since).max(),
         };
         let erased = &erase_sessions(&self.lake, &self.workspace, self.fence, &erasure).await?;
         outcome.changed |= erased.objects_before > 0;
@@ -162,7 +166,7 @@ impl Pass {
         let waits_for = match (case.waiting.is_empty(), erased.purged.waiting) {
             (false, _) => Some(format!("journals of {}", case.waiting.join(", "))),
             (true, 0) => None,
-            (true, files) => Some(format!("{files} files that their writer may still commit")),
+            (true, files) => Some(format!("{files} files that were being written")),
         };
         let is_done = waits_for.is_none();
         let progress = self.note(&case.request.id, Some((&case.request, erased)), waits_for).await?;

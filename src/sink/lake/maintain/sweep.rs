@@ -53,7 +53,7 @@ pub async fn sweep(mut table: Table, commits: i64, handle: &Handle) -> Result<Sw
     }
     swept.files += abort_uploads(&table, before).await;
     let staged = table.place.store.remove_staged(&table.place.name, before).await?;
-    Ok(Swept { files: swept.files + staged, ..swept })
+    Ok(Swept { files: swept.files + staged.removed, ..swept })
 }
 
 /// Uploads in parts that a crash cut off.

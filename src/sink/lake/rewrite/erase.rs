@@ -79,8 +79,8 @@ impl Erased {
 pub struct Erasure {
     pub sessions: HashSet<String>,
     pub keep: Option<Keep>,
-    /// See [`Gone::uploads_are_over`].
-    pub uploads_are_over: bool,
+    /// See [`Gone::uploads_over_since`].
+    pub uploads_over_since: Option<i64>,
 }
 
 /// Passes over a workspace at most: a writer that brings facts of the sessions again and again has not heard of their
@@ -154,7 +154,7 @@ async fn erase_from<R: Row + 'static>(
     judge: &Judge<R>,
     erased: &mut Erased,
 ) -> Result<(), LakeError> {
-    let Erasure { sessions, uploads_are_over, .. } = erasure;
+    let Erasure { sessions, uploads_over_since, .. } = erasure;
     let Some(mut table) = lake.existing(workspace, R::KIND).await? else { return Ok(()) };
     let selection = Selection { sessions: Some(sessions), ..Selection::ALL };
     loop {
@@ -165,7 +165,7 @@ async fn erase_from<R: Row + 'static>(
             break;
         }
     }
-    let gone = Gone { sessions: Some(sessions), uploads_are_over: *uploads_are_over, ..Gone::default() };
+    let gone = Gone { sessions: Some(sessions), uploads_over_since: *uploads_over_since, ..Gone::default() };
     let purged = purge(&mut table, gone).await?;
     // Waiting files are those of the last look.
     erased.purged.waiting = if R::KIND == TableKind::Facts { 0 } else { erased.purged.waiting };

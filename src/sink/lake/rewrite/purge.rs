@@ -25,6 +25,10 @@ const MOST_NAMED: usize = 100;
 /// own time for a request, and room.
 pub(in crate::sink::lake) const COMMIT_MARGIN: i64 = 120_000_000;
 
+/// A file that was not written to for that long was cut off, microseconds: a write to a local disk does not take that long
+/// between two of its steps.
+const CUT_OFF: i64 = 30_000_000;
+
 /// What is to be gone. Files that the table has now are never touched.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gone<'a> {
@@ -34,9 +38,9 @@ pub struct Gone<'a> {
     pub sessions: Option<&'a HashSet<String>>,
     /// Every file that the log names and the table no longer has.
     pub superseded: bool,
-    /// Nobody will commit a file of the sessions any more: every writer has said so, or has been silent for longer than an
-    /// upload may wait.
-    pub uploads_are_over: bool,
+    /// Since when nobody writes or commits a file of the sessions any more, UTC microseconds: every writer has said so, or
+    /// has been silent for longer than an upload may wait. `None`: somebody may.
+    pub uploads_over_since: Option<i64>,
 }
 
 /// What was deleted, and what could not be.
@@ -48,8 +52,9 @@ pub struct Purged {
     pub entries: usize,
     /// Older versions of objects, with markers.
     pub versions: usize,
-    /// Files of the sessions that no commit names yet and that are so new that their writer may still be about to: call
-    /// again after [`APPEND_LIFETIME`] and two minutes.
+    /// Files of the sessions that no commit names yet and that are so new that their writer may still be about to, and
+    /// files that may have been cut off while they were written: call again, after [`APPEND_LIFETIME`] and two minutes at
+    /// the latest.
     pub waiting: usize,
     /// Objects that the store would not give up, with the reason: locked versions, for example.
     pub remaining: Vec<String>,
@@ -125,11 +130,12 @@ impl Purging<'_> {
         self.gone.superseded || named || (self.gone.sessions.is_some() && file.may_hold(&self.tags))
     }
 
-    /// Reads the whole log.
+    /// Reads the log up to the version that is known of the table: what came since added files that the table has.
     async fn entries(&mut self) -> Result<Entries, LakeError> {
         let place = &self.table.place;
         let listed = place.store.list(&place.log).await?;
-        let versions: Vec<i64> = listed.iter().filter_map(entry_version).collect();
+        let now = self.table.version();
+        let versions: Vec<i64> = listed.iter().filter_map(entry_version).filter(|version| *version <= now).collect();
         let reads = futures::stream::iter(versions).map(|version| place.read(version)).buffered(READ_AHEAD);
         let mut reads = std::pin::pin!(reads);
         let mut entries = Entries::new();
@@ -197,7 +203,7 @@ impl Purging<'_> {
     fn may_be_committed(&self, object: &ObjectMeta) -> bool {
         let written = object.last_modified.timestamp_micros();
         self.table.place.kind == TableKind::Facts
-            && !self.gone.uploads_are_over
+            && self.gone.uploads_over_since.is_none()
             && self.now.saturating_sub(written) < APPEND_LIFETIME.saturating_add(COMMIT_MARGIN)
     }
 
@@ -211,8 +217,11 @@ impl Purging<'_> {
         }
         self.done.files += files.len();
         self.done.bytes += files.iter().map(|file| file.size).sum::<u64>();
-        // Before now less a minute: a write to a local disk does not take that long between two of its steps.
-        store.remove_staged(&self.table.place.name, self.now.saturating_sub(60_000_000)).await.map(drop)
+        let staged = store.remove_staged(&self.table.place.name, self.now.saturating_sub(CUT_OFF)).await?;
+        // What a process was writing when it was killed may be of the sessions; what was begun since then is not.
+        let over = self.gone.uploads_over_since.unwrap_or(i64::MIN);
+        self.done.waiting += staged.left.iter().filter(|written| **written <= over).count();
+        Ok(())
     }
 
     async fn scrub(&mut self, entries: &Entries) -> Result<(), LakeError> {

@@ -127,7 +127,7 @@ async fn what_is_held_is_not_erased_until_the_hold_ends() {
     assert!(holds.add(&hold).await.unwrap());
     assert!(!holds.add(&Hold { reason: "another".to_owned(), ..hold.clone() }).await.unwrap(), "it stays as it was");
     assert_eq!(holds.all().await.unwrap(), [(holds.id(&hold.subject), hold.clone())]);
-    let erasure = Erasure { sessions: ["s".to_owned()].into(), keep: None, uploads_are_over: false };
+    let erasure = Erasure { sessions: ["s".to_owned()].into(), keep: None, uploads_over_since: None };
     let erase = || erase_sessions(&lake.lake, &lake.workspace, Fence::new(1), &erasure);
     let error = erase().await.unwrap_err();
     assert!(matches!(error, LakeError::Held { sessions: 1, .. }), "{error}");

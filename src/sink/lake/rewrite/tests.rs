@@ -154,7 +154,7 @@ fn in_rows(bytes: Vec<u8>) -> bool {
 }
 
 fn erasure(keep: Option<Keep>) -> Erasure {
-    Erasure { sessions: [GONE.to_owned()].into(), keep, uploads_are_over: false }
+    Erasure { sessions: [GONE.to_owned()].into(), keep, uploads_over_since: None }
 }
 
 async fn erase(lake: &Lake, workspace: &crate::model::Workspace) -> std::result::Result<Erased, LakeError> {
@@ -353,10 +353,35 @@ async fn facts_that_no_commit_names_yet_are_waited_for() {
     assert!(erased.is_complete() && erased.purged.files == 1, "{erased:?}");
     assert_eq!(traces(&lake).await, [""; 0]);
     table.write_facts(&[fact(GONE, 1, Kind::Prompt, 0)]).await.unwrap();
-    let all_said_so = Erasure { uploads_are_over: true, ..erasure(None) };
+    let all_said_so = Erasure { uploads_over_since: Some(0), ..erasure(None) };
     let erased = erase_sessions(&lake.lake, &lake.workspace, Fence::new(1), &all_said_so).await.unwrap();
     assert!(erased.is_complete() && erased.purged.files == 1, "no writer is left that would commit it: {erased:?}");
     assert_eq!(traces(&lake).await, [""; 0]);
+}
+
+/// A kill cuts off what was being written, and what that holds nobody can say: no longer than such a file is there, an
+/// erasure is not complete. What others have begun to write since does not keep it waiting.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_a_kill_cut_off_is_waited_for_and_goes() {
+    let lake = TestLake::new().await;
+    play(&lake, &[Step::Append(vec![0, 1], 0)]).await;
+    let cut_off = lake.dir.path().join("lake/default/facts/received_date=1970-01-01/part-1.zstd.parquet#17");
+    std::fs::write(&cut_off, "PAR1").unwrap();
+    let now = Clock::system().now();
+    let workspace = &lake.workspace;
+    let erase = async |lake: &Lake, since| {
+        let erasure = Erasure { uploads_over_since: Some(since), ..erasure(None) };
+        erase_sessions(lake, workspace, Fence::new(1), &erasure).await.unwrap()
+    };
+    let erased = erase(&lake.lake, now - 60_000_000).await;
+    assert!(erased.is_complete(), "it was begun after all had heard: {erased:?}");
+    let erased = erase(&lake.lake, now + 60_000_000).await;
+    assert!(!erased.is_complete() && erased.purged.waiting == 1, "{erased:?}");
+    assert!(cut_off.exists(), "its writer may live");
+    let later = lake.lake.clone().with_clock(Clock::from_fn(move || now + 60_000_000));
+    let erased = erase(&later, now + 60_000_000).await;
+    assert!(erased.is_complete(), "{erased:?}");
+    assert!(!cut_off.exists());
 }
 
 /// What is kept of a session stands under another name, and is told, so that it is sealed.
