@@ -254,7 +254,9 @@ pub async fn start(mut config: Config, clock: Clock) -> Result<Running> {
     #[cfg(feature = "sql")]
     let sql = {
         let (tombstones, redactor) = (&privacy.tombstones, redactor.clone());
-        let stages = sql::Stages { lake: &lake, door: &door, tombstones, redactor, journal: &journal, clock: &clock };
+        // With connections of its own to the store: who shares one waits for the threads of whoever opened it.
+        let own = Lake::open(&config.lake_options()).await.context("cannot open the lake")?;
+        let stages = sql::Stages { lake: &own, door: &door, tombstones, redactor, journal: &journal, clock: &clock };
         listeners.sql.serve(&config, stages)?
     };
 

@@ -41,7 +41,7 @@ fn help_of_everything() {
       demo      See it work: a recorded session goes through the real collector into real tables
       validate  Check configuration files without starting anything
       sessions  List, show and replay recorded sessions
-      sql       Ask the lake in SQL
+      sql       Ask the lake, or a server, in SQL
       redact    Redact text: from standard input or files to standard output
       erase     Forget sessions for good: in tables, journals, logs and older versions
       connect   Print the settings that make a client send to this collector

@@ -1,6 +1,6 @@
 //! What all sessions share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::catalog::information_schema::INFORMATION_SCHEMA;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
@@ -15,6 +15,7 @@ use datafusion_postgres::datafusion_pg_catalog::pg_catalog::context::EmptyContex
 use datafusion_postgres::datafusion_pg_catalog::setup_pg_catalog;
 use datafusion_postgres::datafusion_pg_functions;
 use object_store::ObjectStore;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -23,6 +24,7 @@ use super::audit::Audit;
 use super::columns::Information;
 use super::files::Files;
 use super::functions;
+use super::growth::Growth;
 use super::live::{LiveTable, Lively};
 use super::memory::Share;
 use super::options::QueryOptions;
@@ -59,10 +61,11 @@ struct Shared {
     running: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
     /// Places for statements that are being understood.
-    planning: Semaphore,
+    planning: Arc<Semaphore>,
     audit: Option<Audit>,
     recheck: Option<Recheck>,
     clock: Clock,
+    compute: OnceLock<Handle>,
 }
 
 impl Engine {
@@ -81,7 +84,7 @@ impl Engine {
             RuntimeEnvBuilder::new().with_disk_manager_builder(disk).with_object_store_registry(store).build()?;
         let running = Arc::new(Semaphore::new(options.running));
         let admitted = Arc::new(Semaphore::new(options.running + options.waiting));
-        let planning = Semaphore::new(options.running);
+        let planning = Arc::new(Semaphore::new(options.running));
         let memory = Arc::new(GreedyMemoryPool::new(options.memory));
         let files = Arc::new(Files::new(lake, tombstones));
         Ok(Engine(Arc::new(Shared {
@@ -95,7 +98,19 @@ impl Engine {
             audit,
             recheck,
             clock,
+            compute: OnceLock::new(),
         })))
+    }
+
+    /// Plans are made, and run, on these threads from now on: a step of theirs may take long, and whoever waits for it,
+    /// for its deadline or for a login is heard all the same.
+    pub fn compute_on(&self, threads: Handle) {
+        // The first ones stay.
+        let _ = self.0.compute.set(threads);
+    }
+
+    pub(super) fn compute(&self) -> Handle {
+        self.0.compute.get().cloned().unwrap_or_else(Handle::current)
     }
 
     pub fn options(&self) -> &QueryOptions {
@@ -114,7 +129,7 @@ impl Engine {
         &self.0.admitted
     }
 
-    pub(super) fn planning(&self) -> &Semaphore {
+    pub(super) fn planning(&self) -> &Arc<Semaphore> {
         &self.0.planning
     }
 
@@ -145,6 +160,7 @@ impl Engine {
             .with_config(config(name))
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_analyzer_rule(Arc::new(Growth { most: shared.options.session_memory / 2 }))
             .with_physical_optimizer_rule(Arc::new(Yielding))
             .build();
         let context = SessionContext::new_with_state(state);

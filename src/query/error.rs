@@ -4,12 +4,14 @@ use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError};
 
+use super::remote::RemoteError;
+
 /// Why a statement is not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     #[error("{0}")]
     Syntax(String),
-    #[error("{0}")]
+    #[error("{}", without_context(.0))]
     Engine(Box<DataFusionError>),
     #[error("this is read-only: SELECT, EXPLAIN and SHOW are answered, nothing else")]
     ReadOnly,
@@ -19,6 +21,8 @@ pub enum Refused {
     TooLong(usize),
     #[error("one query may hold {0} statements at most")]
     TooMany(usize),
+    #[error("cannot pass more than {0} arguments to a function")]
+    TooManyArguments(usize),
     #[error("too many statements are prepared and not closed: close some of them first")]
     TooManyPrepared,
     #[error("too many queries run and wait already: try again later")]
@@ -35,27 +39,43 @@ pub enum Refused {
     Unrecorded,
     #[error("{0}")]
     Live(String),
+    /// Another server's answer.
+    #[error(transparent)]
+    Remote(Box<RemoteError>),
     #[error("the query stopped for a reason that is in the server's log")]
     Broken,
 }
 
 impl Refused {
-    pub fn sqlstate(&self) -> &'static str {
+    pub fn sqlstate(&self) -> &str {
         match self {
             Refused::Syntax(_) => "42601",
             Refused::Engine(error) => engine(error),
             Refused::ReadOnly => "25006",
             Refused::Setting(_) => "42704",
             Refused::TooLong(_) | Refused::TooMany(_) | Refused::TooLarge(_) | Refused::Live(_) => "54000",
+            Refused::TooManyArguments(_) => "54023",
             Refused::Busy | Refused::TooManyPrepared => "53300",
             Refused::Deadline { .. } | Refused::Canceled => "57014",
             Refused::Unrecorded => "58030",
+            Refused::Remote(error) => match error.as_ref() {
+                RemoteError::Said { sqlstate, .. } => sqlstate,
+                _ => "08006",
+            },
             Refused::Broken => "XX000",
         }
     }
 }
 
-fn engine(error: &DataFusionError) -> &'static str {
+/// Which rule of the engine found it says nothing to whoever asked.
+fn without_context(error: &DataFusionError) -> &DataFusionError {
+    match error {
+        DataFusionError::Context(_, error) => without_context(error),
+        error => error,
+    }
+}
+
+fn engine(error: &DataFusionError) -> &str {
     match error.find_root() {
         DataFusionError::SQL(..) => "42601",
         DataFusionError::SchemaError(error, _) => match **error {

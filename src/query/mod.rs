@@ -6,7 +6,9 @@
 //! tables    a Delta table as DataFusion sees it              files      a table's list of files, at most a second old
 //! live      running sessions, folded when they are asked for functions  what PostgreSQL has and DataFusion lacks
 //! output    rows as files                                error      every refusal with its SQLSTATE
-//! yielding  joins that give way to deadlines
+//! yielding  joins that give way to deadlines                remote    the same rows from a server
+//! growth    what may become of texts in one step             guarded   functions that hold it
+//! ipc       rows as Arrow's messages, between the two
 //! ```
 //!
 //! A role's limits are below the plan: a viewer's tables do not have the content columns, what the statement sees under
@@ -21,10 +23,14 @@ mod engine;
 mod error;
 mod files;
 mod functions;
+mod growth;
+mod guarded;
+mod ipc;
 mod live;
 mod memory;
 mod options;
 pub mod output;
+pub mod remote;
 mod search_path;
 mod settings;
 mod statement;

@@ -8,6 +8,31 @@ use super::error::Refused;
 const SERVER_VERSION: &str = "16.6";
 const SERVER_VERSION_NUM: &str = "160006";
 
+/// In which form rows go out; a setting of our own, for `sessionlake sql --server`.
+pub const ROWS: &str = "sessionlake.rows";
+
+/// The forms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rows {
+    /// As PostgreSQL sends them.
+    #[default]
+    Postgres,
+    /// One column, whose values are Arrow's messages (IPC stream format) one after the other.
+    Arrow,
+}
+
+impl Rows {
+    /// # Errors
+    /// When there is no such form.
+    pub fn parse(text: &str) -> Result<Rows, Refused> {
+        match text {
+            "postgres" => Ok(Rows::Postgres),
+            "arrow" => Ok(Rows::Arrow),
+            _ => Err(Refused::Setting(format!("{ROWS} is postgres or arrow"))),
+        }
+    }
+}
+
 /// As `version()` answers.
 pub fn version() -> String {
     format!("PostgreSQL {SERVER_VERSION} (sessionlake {})", env!("CARGO_PKG_VERSION"))
@@ -41,10 +66,11 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("idle_in_transaction_session_timeout", "0"),
     ("row_security", "on"),
     ("jit", "off"),
+    (ROWS, "postgres"),
 ];
 
-/// What drivers set. Each is kept for SHOW; only `statement_timeout`, and those that say how values are written, do
-/// anything.
+/// What drivers set. Each is kept for SHOW; only `statement_timeout`, and those that say how rows and values are written,
+/// do anything.
 const SETTABLE: &[&str] = &[
     "client_encoding",
     "datestyle",
@@ -63,6 +89,7 @@ const SETTABLE: &[&str] = &[
     "idle_in_transaction_session_timeout",
     "row_security",
     "jit",
+    ROWS,
 ];
 
 pub fn default_of(name: &str) -> Option<String> {

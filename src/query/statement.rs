@@ -1,7 +1,8 @@
 //! From a statement's text to rows, within limits.
 
-use std::sync::Arc;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
@@ -14,25 +15,28 @@ use datafusion::logical_expr::{LogicalPlan, TableScan};
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SQLOptions, SessionContext};
 use datafusion::sql::parser::Statement as Parsed;
-use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::ast::{Expr, Function, FunctionArguments, Statement, visit_expressions};
 use datafusion_postgres::datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{sleep, timeout};
 
 use super::access::Access;
 use super::audit::{Audit, Read, State};
 use super::engine::Engine;
 use super::error::Refused;
+use super::growth;
 use super::live::LiveTable;
 use super::search_path;
 use super::tables::LakeTable;
 
 /// Statements in one text.
 const MOST_STATEMENTS: usize = 64;
+/// Of a function, as in PostgreSQL: a call with thousands takes long to be understood.
+const MOST_ARGUMENTS: usize = 100;
 /// Batches that wait for a client who reads slowly.
-const AHEAD: usize = 2;
+pub(super) const AHEAD: usize = 2;
 
 /// One role in one workspace. Cheap to clone.
 #[derive(Clone)]
@@ -87,6 +91,9 @@ impl Session {
         }
         let mut statements = self.0.parser.parse(text).map_err(|error| Refused::Syntax(error.to_string()))?;
         statements.iter_mut().for_each(search_path::fill);
+        if visit_expressions(&statements, calls_with_too_many).is_break() {
+            return Err(Refused::TooManyArguments(MOST_ARGUMENTS));
+        }
         match statements.len() > MOST_STATEMENTS {
             true => Err(Refused::TooMany(MOST_STATEMENTS)),
             false => Ok(statements),
@@ -107,55 +114,52 @@ impl Session {
         ) {
             return Err(Refused::ReadOnly);
         }
-        let seconds = self.0.engine.options().deadline;
-        // A long text's plan takes much memory that nobody counts: few are made at a time.
-        let engine = &self.0.engine;
-        let _turn = timeout(engine.options().patience, engine.planning().acquire()).await.map_err(|_| Refused::Busy)?;
-        let state = self.0.context.state();
-        let planned = timeout(seconds, state.statement_to_plan(Parsed::Statement(Box::new(statement)))).await;
-        let plan = planned.map_err(|_| Refused::Deadline { seconds: seconds.as_secs() })??;
+        let late = |wait: Duration| Refused::Deadline { seconds: wait.as_secs() };
+        // A long text's plan takes much memory that nobody counts: few are made at a time, where rows are made.
+        let (engine, state) = (&self.0.engine, self.0.context.state());
+        let (patience, deadline) = (engine.options().patience, engine.options().deadline);
+        let turn = Arc::clone(engine.planning()).acquire_owned();
+        let turn = timeout(patience, turn).await.map_err(|_| Refused::Busy)?;
+        let planned = engine.compute().spawn(async move {
+            let _turn = turn;
+            state.statement_to_plan(Parsed::Statement(Box::new(statement))).await
+        });
+        let planned = timeout(deadline, planned).await.map_err(|_| late(deadline))?;
+        let plan = planned.map_err(|_| Refused::Broken)??;
         let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         read_only.verify_plan(&plan).map_err(|_| Refused::ReadOnly)?;
         Ok(plan)
     }
 
-    /// Runs a plan of [`Self::plan`] once it is its turn. `text`: the statement, for the audit table. Rows are made as
-    /// they are taken, on a task of their own, which ends with the deadline whether they are taken or not.
+    /// Runs a plan of [`Self::plan`] once it is its turn. `text`: the statement, for the audit table. It runs on a task of
+    /// its own, where rows are made as they are taken. Deadline and cancellation are heard here, whatever that task does.
     ///
     /// # Errors
     /// When it cannot begin: too many others run, a limit is reached, or its read cannot be recorded.
     pub async fn run(&self, plan: LogicalPlan, text: String, bounds: Bounds) -> Result<Results, Refused> {
-        let until = Instant::now() + bounds.deadline;
-        let late = || Refused::Deadline { seconds: bounds.deadline.as_secs() };
-        let permits = self.turn().await?;
-        let mut cancel = bounds.cancel;
-        let begin = self.begin(&plan, text);
-        let (stream, read) = tokio::select! {
-            () = &mut cancel => return Err(Refused::Canceled),
-            begun = timeout_at(until, begin) => begun.map_err(|_| late())??,
-        };
-        let schema = stream.schema();
         let (rows, taken) = mpsc::channel(AHEAD);
-        let (end, outcome) = oneshot::channel();
-        let given = Arc::new(AtomicU64::new(0));
-        let pump = Pump { session: self.clone(), plan, stream, rows, given: Arc::clone(&given), _permits: permits };
-        let (engine, seconds) = (self.0.engine.clone(), bounds.deadline.as_secs());
+        let (begun, begins) = oneshot::channel();
+        let (end, ends) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel();
+        let (tell, mut outcome) = oneshot::channel();
+        let work = Work { session: self.clone(), plan, text, rows, given: Arc::default() };
+        self.0.engine.compute().spawn(work.run(begun, stopped, end));
         tokio::spawn(async move {
             let ended = tokio::select! {
-                () = cancel => Err(Refused::Canceled),
-                ended = timeout_at(until, pump.run()) => ended.unwrap_or(Err(Refused::Deadline { seconds })),
+                () = bounds.cancel => Err(Refused::Canceled),
+                () = sleep(bounds.deadline) => Err(Refused::Deadline { seconds: bounds.deadline.as_secs() }),
+                // A task that panicked says nothing.
+                ended = ends => ended.unwrap_or(Err(Refused::Broken)),
             };
-            let rows = given.load(Ordering::Relaxed);
-            let state = if ended.is_ok() { State::Done { rows } } else { State::Stopped { rows } };
+            drop::<oneshot::Sender<()>>(stop);
             // Whoever asked may have gone.
-            let _ = end.send(ended);
-            if let (Some(audit), Some(read)) = (engine.audit(), read)
-                && let Err(error) = audit.keep(Read { state, ..read }).await
-            {
-                tracing::warn!(error, "the end of a read could not be recorded; its beginning is");
-            }
+            let _ = tell.send(ended);
         });
-        Ok(Results { schema, taken, outcome })
+        let schema = tokio::select! {
+            Ok(schema) = begins => schema,
+            ended = &mut outcome => return Err(ended.ok().and_then(Result::err).unwrap_or(Refused::Broken)),
+        };
+        Ok(Results::of(schema, taken, outcome))
     }
 
     /// Waits for a place among the queries that run.
@@ -172,7 +176,7 @@ impl Session {
         plan: &LogicalPlan,
         text: String,
     ) -> Result<(SendableRecordBatchStream, Option<Read>), Refused> {
-        let plan = self.0.context.state().optimize(plan)?;
+        let plan = self.optimised(plan)?;
         let read = match self.0.engine.audit().filter(|_| reads_content(&plan)) {
             Some(audit) => Some(self.record(audit, text).await.map_err(|error| {
                 tracing::error!(error, "a read of content was refused: it could not be recorded");
@@ -181,6 +185,12 @@ impl Session {
             None => None,
         };
         Ok((self.execute(&plan).await?, read))
+    }
+
+    fn optimised(&self, plan: &LogicalPlan) -> Result<LogicalPlan, Refused> {
+        let plan = self.0.context.state().optimize(&growth::shared(plan.clone())?)?;
+        growth::within_bounds(&plan)?;
+        Ok(plan)
     }
 
     async fn record(&self, audit: &Audit, text: String) -> Result<Read, String> {
@@ -198,24 +208,60 @@ impl Session {
 }
 
 /// Makes a statement's rows.
-struct Pump {
+struct Work {
     session: Session,
     plan: LogicalPlan,
-    stream: SendableRecordBatchStream,
+    text: String,
     rows: mpsc::Sender<RecordBatch>,
     /// Rows that were taken.
     given: Arc<AtomicU64>,
-    _permits: [OwnedSemaphorePermit; 2],
 }
 
-impl Pump {
-    async fn run(mut self) -> Result<(), Refused> {
+impl Work {
+    /// Tells of its columns, makes its rows until it is `stopped`, and tells how it ended.
+    async fn run(
+        self,
+        mut begun: oneshot::Sender<SchemaRef>,
+        stopped: oneshot::Receiver<()>,
+        end: oneshot::Sender<Result<(), Refused>>,
+    ) {
+        let (session, given) = (self.session.clone(), Arc::clone(&self.given));
+        let began = OnceLock::new();
+        let answer = async {
+            let _places = session.turn().await?;
+            let begins = session.begin(&self.plan, self.text.clone());
+            let (stream, read) = tokio::select! {
+                // Nobody waits for it.
+                () = begun.closed() => return Ok(()),
+                begins = begins => begins?,
+            };
+            // It begins once.
+            let _ = began.set(read);
+            let _ = begun.send(stream.schema());
+            self.pump(stream).await
+        };
+        let ended = tokio::select! {
+            _ = stopped => None,
+            ended = answer => Some(ended),
+        };
+        let rows = given.load(Ordering::Relaxed);
+        let state = if matches!(ended, Some(Ok(()))) { State::Done { rows } } else { State::Stopped { rows } };
+        // Who stopped it knows.
+        let _ = ended.map(|ended| end.send(ended));
+        if let (Some(audit), Some(read)) = (session.0.engine.audit(), began.into_inner().flatten())
+            && let Err(error) = audit.keep(Read { state, ..read }).await
+        {
+            tracing::warn!(error, "the end of a read could not be recorded; its beginning is");
+        }
+    }
+
+    async fn pump(&self, mut stream: SendableRecordBatchStream) -> Result<(), Refused> {
         let mut fresh = true;
         loop {
             let next = tokio::select! {
                 // Nobody waits for the rest.
                 () = self.rows.closed() => return Ok(()),
-                next = self.stream.next() => next,
+                next = stream.next() => next,
             };
             match next {
                 None => return Ok(()),
@@ -232,8 +278,7 @@ impl Pump {
                     fresh = false;
                     let inner = &self.session.0;
                     inner.engine.files().expire(&inner.access.workspace).await;
-                    let plan = inner.context.state().optimize(&self.plan)?;
-                    self.stream = self.session.execute(&plan).await?;
+                    stream = self.session.execute(&self.session.optimised(&self.plan)?).await?;
                 }
                 Some(Err(error)) => return Err(error.into()),
             }
@@ -255,22 +300,52 @@ pub struct Results {
     pub schema: SchemaRef,
     taken: mpsc::Receiver<RecordBatch>,
     outcome: oneshot::Receiver<Result<(), Refused>>,
+    /// The outcome was taken, and was good.
+    ended: bool,
 }
 
 impl Results {
+    /// Rows that somebody else makes: `taken` gives them, `outcome` says how it ended.
+    pub(super) fn of(
+        schema: SchemaRef,
+        taken: mpsc::Receiver<RecordBatch>,
+        outcome: oneshot::Receiver<Result<(), Refused>>,
+    ) -> Results {
+        Results { schema, taken, outcome, ended: false }
+    }
+
     /// The next rows; `None` after the last ones.
     ///
     /// # Errors
     /// When the statement failed or was stopped.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, Refused> {
+        if !self.ended {
+            tokio::select! {
+                biased;
+                batch = self.taken.recv() => if batch.is_some() { return Ok(batch) },
+                // It may be stopped while it still makes rows.
+                ended = &mut self.outcome => {
+                    self.ended = true;
+                    ended.unwrap_or(Err(Refused::Broken))?;
+                }
+            }
+        }
         if let Some(batch) = self.taken.recv().await {
             return Ok(Some(batch));
         }
-        // A task that panicked says nothing.
-        match (&mut self.outcome).await {
-            Ok(outcome) => outcome.map(|()| None),
-            Err(_) => Err(Refused::Broken),
+        match std::mem::replace(&mut self.ended, true) {
+            true => Ok(None),
+            false => (&mut self.outcome).await.unwrap_or(Err(Refused::Broken)).map(|()| None),
         }
+    }
+}
+
+fn calls_with_too_many(expr: &Expr) -> ControlFlow<()> {
+    match expr {
+        Expr::Function(Function { args: FunctionArguments::List(list), .. }) if list.args.len() > MOST_ARGUMENTS => {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
     }
 }
 

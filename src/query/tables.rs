@@ -17,6 +17,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown};
 use datafusion::physical_expr::expressions::{Column as Place, Literal};
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use datafusion::scalar::ScalarValue;
@@ -90,6 +91,11 @@ impl LakeTable {
         files: Vec<DataFile>,
         columns: Vec<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        // A scan of no files has no partitions, which the planner refuses below a sort.
+        if files.is_empty() {
+            let schema = self.stored.table_schema().project(&columns)?;
+            return Ok(Arc::new(EmptyExec::new(Arc::new(schema))));
+        }
         let files = files.into_iter().map(partitioned).collect();
         let groups = FileGroup::new(files).split_files(state.config().target_partitions().max(1));
         let options = state.config_options().execution.parquet.clone();

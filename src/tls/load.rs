@@ -89,7 +89,7 @@ fn versions(least: MinVersion) -> &'static [&'static SupportedProtocolVersion] {
     }
 }
 
-fn certificates(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub fn certificates(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let found = found.map_err(|_| TlsError::Pem { path: path.to_owned() })?;
     match found.is_empty() {
@@ -98,7 +98,7 @@ fn certificates(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>,
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+pub fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     let wrong = |source| TlsError::Read { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     File::open(path).map_err(wrong)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(wrong)?;

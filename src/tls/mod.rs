@@ -1,8 +1,10 @@
-//! TLS for listeners: certificates from files, read again when they change.
+//! TLS for listeners, and for what connects (`client`): certificates from files, read again when they change.
 //!
 //! rustls with TLS 1.2 and 1.3 and its default cipher suites: nothing older can be negotiated. Each connection uses the
 //! certificate that is in force when it begins; a new file that cannot be used changes nothing.
 
+#[cfg(feature = "sql")]
+pub mod client;
 mod load;
 
 #[cfg(test)]
@@ -52,6 +54,12 @@ pub enum TlsError {
     Pair { cert: PathBuf, key: PathBuf, reason: String },
     #[error("{} cannot be used to check clients' certificates: {reason}", path.display())]
     ClientCa { path: PathBuf, reason: String },
+    #[error("{} cannot be used to check a server's certificate: {reason}", path.display())]
+    Authority { path: PathBuf, reason: String },
+    #[error("this machine has no list of certificate authorities")]
+    NoAuthorities,
+    #[error("TLS cannot be set up: {reason}")]
+    Client { reason: String },
 }
 
 /// A listener's TLS. Cheap to clone; clones share what is in force.

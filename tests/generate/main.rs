@@ -5,18 +5,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod sessions;
+mod lake;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use sessionlake::clock::Clock;
-use sessionlake::enrich::fold::fold;
-use sessionlake::model::Workspace;
-use sessionlake::sink::lake::seal::TRANSACTION;
-use sessionlake::sink::lake::{Change, Lake, LakeOptions, NewFile, Table, TableKind};
 
-use sessions::{DAYS, Maker};
+use lake::{Size, make};
 
 #[derive(Parser)]
 #[command(name = "generate", about = "Writes a lake of made-up sessions")]
@@ -56,63 +51,8 @@ fn main() -> ExitCode {
     }
     let What::Make(options) = Arguments::parse().command;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(make(&options));
+    let Options { lake, sessions, events, batch, seed } = options;
+    let rows = runtime.block_on(make(&lake, &Size { sessions, events, batch, seed }));
+    println!("{sessions} sessions, {rows} events");
     ExitCode::SUCCESS
-}
-
-/// The tables, and the files of the commits to come.
-struct Writing {
-    tables: [Table; 3],
-    files: [Vec<NewFile>; 3],
-}
-
-impl Writing {
-    async fn commit(&mut self) {
-        let mut through = -1;
-        for (table, add) in self.tables.iter_mut().zip(&mut self.files) {
-            // With the sessions goes up to where the facts are sealed.
-            let sealed = (table.kind() == TableKind::Sessions).then(|| (TRANSACTION.to_owned(), through));
-            let change = Change { add: std::mem::take(add), transaction: sealed, ..Change::default() };
-            let version = table.commit(change).await.unwrap();
-            if table.kind() == TableKind::Facts {
-                through = version;
-            }
-        }
-    }
-}
-
-async fn make(options: &Options) {
-    let lake = Lake::open(&LakeOptions { url: options.lake.clone(), ..LakeOptions::default() }).await.unwrap();
-    let lake = lake.with_clock(Clock::system());
-    let (key, workspace) = (lake.key([9; 32]).await.unwrap(), Workspace::default());
-    let open = async |kind| lake.table(&workspace, kind, &key).await.unwrap();
-    let tables = [open(TableKind::Facts).await, open(TableKind::Events).await, open(TableKind::Sessions).await];
-    let mut writing = Writing { tables, files: Default::default() };
-    let today = (Clock::system().now() / 86_400_000_000) as u64;
-    let mut maker = Maker::new(options.seed, options.events, today - DAYS);
-    let (mut rows, mut done) = (0, 0);
-    while done < options.sessions {
-        let (mut facts, mut events, mut rows_of_sessions) = (Vec::new(), Vec::new(), Vec::new());
-        let batch = options.batch.min(options.sessions - done);
-        let day = done * DAYS / options.sessions;
-        for _ in 0..batch {
-            let (session, of_session) = maker.session(day);
-            let folded = fold(&session, &of_session, true);
-            facts.extend(of_session);
-            events.extend(folded.events);
-            rows_of_sessions.push(folded.session);
-        }
-        rows += events.len();
-        done += batch;
-        let [of_facts, of_events, of_sessions] = &mut writing.files;
-        of_facts.extend(writing.tables[0].write_facts(&facts).await.unwrap());
-        of_events.extend(writing.tables[1].write_events(&events).await.unwrap());
-        of_sessions.extend(writing.tables[2].write_sessions(&rows_of_sessions).await.unwrap());
-        // A commit names many files, so that a large lake is not mostly its log.
-        if writing.files[0].len() >= 100 {
-            writing.commit().await;
-        }
-    }
-    writing.commit().await;
-    println!("{done} sessions, {rows} events");
 }

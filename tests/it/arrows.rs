@@ -31,6 +31,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("object_store::", &["sink", "query"]),
     ("datafusion::", &["query"]),
     ("datafusion_postgres::", &["query"]),
+    ("tokio_postgres::", &["query"]),
     ("deltalake_core::", &["sink"]),
     ("tonic::", &["receiver"]),
     ("axum::", &["receiver", "telemetry", "cli", "run"]),

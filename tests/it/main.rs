@@ -13,6 +13,8 @@ mod corpus;
 mod door;
 mod durability;
 mod examples;
+#[path = "../generate/lake/mod.rs"]
+mod generated;
 mod harness;
 mod http;
 mod latency;

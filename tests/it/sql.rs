@@ -1,7 +1,9 @@
 //! SQL over PostgreSQL's protocol: who sees what, what clients ask, what is refused.
 
+mod dashboards;
 mod hostile;
 mod roles;
+mod shell;
 
 use std::fs;
 use std::path::Path;
@@ -54,22 +56,6 @@ fn recorded(setup: Setup) -> (Server, Vec<String>) {
     (server, ids)
 }
 
-/// Every query of every dashboard answers, by both protocols, as Grafana would send it; and the price that the session's
-/// dashboard shows is the one in the table.
-#[test]
-fn dashboards_show_what_the_lake_holds() {
-    let (server, _) = recorded(Setup::default().idle("2s"));
-    let arguments = [&server.ports.sql.to_string(), "default", "grafana", "any"];
-    let shown: Value = serde_json::from_str(&run_python("grafana.py", &arguments, b"")).unwrap();
-    assert_eq!(shown["wrong"], json!([]), "{}", shown["wrong"]);
-    assert!(shown["queries"].as_u64().unwrap() > 25, "{shown}");
-    assert_eq!(shown["cost"][0], shown["cost"][1]);
-    // These sessions use no skill, and need no rule.
-    let may_be_empty = ["usage: By skill", "health: Redactions by rule", "session: What is missing"];
-    let empty: Vec<&str> = shown["empty"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
-    assert!(empty.iter().all(|name| may_be_empty.contains(name)), "{empty:?}");
-}
-
 /// What Grafana's data source asks on its own.
 #[test]
 fn grafanas_own_statements_are_answered() {
@@ -96,6 +82,22 @@ fn grafanas_own_statements_are_answered() {
     }
     let bound = json!(["SELECT count(*) FROM sessions WHERE cost_usd > %s AND user_email = %s", [1, "x"]]);
     assert_eq!(Client::of(&server).asks(&[bound])[0]["rows"], json!([[0]]));
+}
+
+/// Of tables that nobody wrote to yet.
+#[test]
+fn an_empty_lake_is_asked_like_any_other() {
+    let server = Setup::default().start();
+    let client = Client::of(&server);
+    for table in ["events", "sessions", "facts", "live_events", "live_sessions"] {
+        let listed =
+            format!("SELECT * FROM {table} WHERE session_id <> 'x' ORDER BY session_id || 'x' DESC, cost_usd LIMIT 5");
+        assert_eq!(client.rows(&listed), [json!(0); 0], "{table}");
+        let grouped =
+            format!("SELECT count(*) AS n, max(user_email) AS m FROM {table} GROUP BY project ORDER BY 1 DESC LIMIT 5");
+        assert_eq!(client.rows(&grouped), [json!(0); 0], "{table}");
+        assert_eq!(client.rows(&format!("SELECT count(*) FROM {table}")), [json!([0])], "{table}");
+    }
 }
 
 #[test]
@@ -242,6 +244,23 @@ fn a_running_session_is_seen_while_it_runs() {
     wait_for("the end", Duration::from_secs(30), || (client.ask(sessions)["rows"] == json!([])).then_some(()));
 }
 
+/// What another process commits to the lake is seen within 2 s of it, and a step of a running session as soon as it is stored.
+/// `tests/py/lag.py` prints the figures; here the median counts, because the machine may be loaded.
+#[test]
+fn what_another_process_commits_is_seen_soon() {
+    let server = Setup::default().start();
+    let lake = server.lake();
+    let other = Setup { lake: Some(lake.clone()), ..Setup::default() }.start();
+    let arguments = [server.ports.sql.to_string(), other.ports.http.to_string(), lake, "5".to_owned()];
+    let figures: Value =
+        serde_json::from_str(&run_python("lag.py", &arguments.each_ref().map(String::as_str), b"")).unwrap();
+    println!("{figures}");
+    for table in ["live_events", "events", "sessions"] {
+        assert_eq!(figures[table]["commits"], 5, "{figures}");
+        assert!(figures[table]["median_s"].as_f64().unwrap() < 2.0, "{figures}");
+    }
+}
+
 /// A session that its user makes private is in no table from the moment that this is acknowledged.
 #[test]
 fn a_private_session_is_seen_no_more() {
@@ -264,29 +283,4 @@ fn a_private_session_is_seen_no_more() {
     prompt("/private");
     assert_eq!(total(), 0);
     assert_eq!(client.rows("SELECT count(content) FROM facts"), [json!([0])], "nor without asking for it by name");
-}
-
-/// `sessionlake sql` asks the same engine without a server.
-#[test]
-fn the_shell_asks_the_lake_itself() {
-    let (server, ids) = recorded(Setup::default().idle("2s"));
-    let sql = |arguments: &[&str]| {
-        let output = Command::new(binary())
-            .arg("sql")
-            .args(arguments)
-            .arg("--data-dir")
-            .arg(server.data_dir())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let count = "SELECT count(*) AS n FROM sessions WHERE session_id LIKE '%-%'";
-    assert!(sql(&[count, "--format", "json"]).starts_with("{\"n\":"));
-    let listed = sql(&["SELECT session_id FROM sessions", "--format", "csv"]);
-    assert!(listed.starts_with("session_id\n") && ids.iter().all(|id| listed.contains(id)), "{listed}");
-    assert!(sql(&["SELECT session_id FROM sessions"]).contains("| session_id"));
-    let file = server.data_dir().join("out.parquet");
-    sql(&["SELECT * FROM events", "--format", "parquet", "-o", file.to_str().unwrap()]);
-    assert_eq!(&fs::read(&file).unwrap()[..4], b"PAR1");
 }

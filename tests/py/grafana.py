@@ -1,6 +1,6 @@
 """Runs every query of the dashboards in examples/grafana against a server, as Grafana's PostgreSQL data source would: the
 macros expanded as its Go code does, by the simple and the extended protocol. Arguments: port, database, user, password.
-Prints {"queries": n, "empty": [...], "wrong": [...], "cost": [dashboard's, table's]}."""
+Prints {"queries": n, "empty": [...], "wrong": [...], "cost": [dashboard's, table's], "columns": {panel: [[name, type]]}}."""
 
 import json
 import pathlib
@@ -14,6 +14,10 @@ DASHBOARDS = ROOT / "examples/grafana/dashboards"
 PORT, DATABASE, USER, PASSWORD = sys.argv[1:5]
 FROM, TO = "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
 EPOCH = (1577836800, 4070908800)
+# What the data source makes numbers, texts, times and truths of (sqleng's converters, and the driver's own).
+KNOWN = {"int2", "int4", "int8", "float4", "float8", "numeric", "text", "varchar", "bool", "timestamptz", "timestamp", "date"}
+NUMBERS = {"int2", "int4", "int8", "float4", "float8", "numeric"}
+TIMES = {"timestamptz", "timestamp", "float8"}
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -62,7 +66,28 @@ def expand(sql, variables):
 def run(connection, sql, simple):
     cursor = psycopg.ClientCursor(connection) if simple else connection.cursor()
     cursor.execute(sql, None, **({} if simple else {"prepare": True}))
-    return [column.name for column in cursor.description], cursor.fetchall()
+    return [[column.name, name_of(column.type_code)] for column in cursor.description], cursor.fetchall()
+
+
+def name_of(oid):
+    known = psycopg.adapters.types.get(oid)
+    return known.name if known else str(oid)
+
+
+def faults(panel, target, columns):
+    """What the panel could not show of these columns."""
+    names = [name for name, _ in columns]
+    yield from (f"{name} is of type {kind}" for name, kind in columns if kind not in KNOWN)
+    yield from (f"{name} is there twice" for name in set(names) if names.count(name) > 1)
+    if target["format"] == "time_series":
+        if names[0] != "time" or columns[0][1] not in TIMES:
+            yield f"the first column is {columns[0]}, not a time"
+        series = [kind for name, kind in columns[1:] if name != "metric"]
+        if not series or not NUMBERS.issuperset(series):
+            yield f"the series are {series}, not numbers"
+    for override in panel["fieldConfig"]["overrides"]:
+        if override["matcher"]["id"] == "byName" and override["matcher"]["options"] not in names:
+            yield f"an override is of {override['matcher']['options']}, which is not among {names}"
 
 
 def targets(dashboard):
@@ -74,9 +99,11 @@ def targets(dashboard):
 def main():
     connection = psycopg.connect(host="127.0.0.1", port=PORT, dbname=DATABASE, user=USER, password=PASSWORD,
                                  autocommit=True)
-    session, cost = connection.execute(
-        "SELECT session_id, coalesce(cost_usd, 0)::text AS cost FROM sessions ORDER BY coalesce(cost_usd, 0) DESC LIMIT 1").fetchone()
-    count, empty, wrong, shown = 0, [], [], None
+    # One that every panel has something of, if there is one.
+    asked = "SELECT session_id, coalesce(cost_usd, 0)::text AS cost FROM sessions {} ORDER BY coalesce(cost_usd, 0) DESC LIMIT 1"
+    session, cost = (connection.execute(asked.format("WHERE cardinality(gaps) > 0 AND tool_calls > 0 AND cost_usd > 0")).fetchone()
+                     or connection.execute(asked.format("")).fetchone())
+    count, empty, wrong, shown, shapes = 0, [], [], None, {}
     for path in sorted(DASHBOARDS.glob("*.json")):
         dashboard = json.loads(path.read_text())
         variables = {"session": [session]}
@@ -97,13 +124,14 @@ def main():
             if both[0][0] != both[1][0] or sorted(both[0][1], key=repr) != sorted(both[1][1], key=repr):
                 wrong.append(f"{name}: the protocols differ: {both}")
             columns, rows = both[0]
-            if target["format"] == "time_series" and columns[0] != "time":
-                wrong.append(f"{name}: the first column is {columns[0]}, not time")
+            wrong += [f"{name}: {fault}" for fault in faults(panel, target, columns)]
+            shapes[name] = columns
             if not rows:
                 empty.append(name)
             if name == "session: Cost":
                 shown = rows[0][0]
-    print(json.dumps({"queries": count, "empty": empty, "wrong": wrong, "cost": [float(shown), float(cost)]}))
+    print(json.dumps({"queries": count, "empty": empty, "wrong": wrong, "cost": [float(shown), float(cost)],
+                      "columns": shapes}))
 
 
 main()

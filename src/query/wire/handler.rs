@@ -23,13 +23,14 @@ use datafusion_postgres::pgwire::messages::startup::ParameterStatus;
 use datafusion_postgres::pgwire::types::format::FormatOptions;
 use futures::{FutureExt, Sink, SinkExt};
 
+use super::encode;
 use super::held::Held;
 use super::login::{Entered, fatal};
-use super::rows;
+use super::rows::response;
 use super::server::Shared;
 use crate::auth::Permission;
 use crate::query::error::Refused;
-use crate::query::settings;
+use crate::query::settings::{self, Rows};
 use crate::query::statement::Bounds;
 
 /// A statement that was understood.
@@ -41,7 +42,7 @@ pub struct Prepared {
 
 #[derive(Clone)]
 enum What {
-    Plan(Box<LogicalPlan>),
+    Plan(Box<LogicalPlan>, Rows),
     /// `SET`, in lower case.
     Set(&'static str, String),
     Show(String),
@@ -81,8 +82,9 @@ impl Handler {
         Ok(entered)
     }
 
-    async fn prepare(&self, statement: Statement) -> PgWireResult<Prepared> {
+    async fn prepare<C: ClientInfo>(&self, client: &C, statement: Statement) -> PgWireResult<Prepared> {
         let text = statement.to_string();
+        let rows = client.metadata().get(settings::ROWS).map(|text| Rows::parse(text)).transpose()?.unwrap_or_default();
         let what = match statement {
             Statement::Set(set) => setting(set)?,
             Statement::ShowVariable { variable } => {
@@ -97,7 +99,7 @@ impl Handler {
             }
             Statement::Reset { .. } => What::Nothing("RESET"),
             Statement::Close { .. } => What::Nothing("CLOSE CURSOR"),
-            query => What::Plan(Box::new(self.entered()?.session.plan(query).await?)),
+            query => What::Plan(Box::new(self.entered()?.session.plan(query).await?), rows),
         };
         Ok(Prepared { text, what })
     }
@@ -110,7 +112,7 @@ impl Handler {
     {
         let Prepared { text, what } = prepared;
         Ok(match what {
-            What::Plan(plan) => Response::Query(self.query(client, *plan, text, format)?),
+            What::Plan(plan, rows) => Response::Query(self.query(client, (*plan, rows), text, format)?),
             What::Set(name, value) => set(client, name, value).await?,
             What::Show(name) => Response::Query(show(client, &name)?),
             What::Begin => Response::TransactionStart(Tag::new("BEGIN")),
@@ -131,14 +133,14 @@ impl Handler {
     fn query<C: ClientInfo>(
         &self,
         client: &C,
-        plan: LogicalPlan,
+        (plan, rows): (LogicalPlan, Rows),
         text: String,
         format: &Format,
     ) -> PgWireResult<QueryResponse> {
         let entered = self.entered()?;
         let options = entered.session.engine().options();
-        let schema = Arc::new(plan.schema().as_arrow().clone());
-        let fields = rows::fields(&schema, format, FormatOptions::from_client_metadata(client.metadata()))?;
+        let written = FormatOptions::from_client_metadata(client.metadata());
+        let fields = Arc::new(encode::fields(rows, plan.schema().as_arrow(), format, Some(written))?);
         let limits = (options.result_rows, options.result);
         let wanted = client.metadata().get("statement_timeout").map(|text| settings::timeout(text)).transpose()?;
         let deadline = wanted.flatten().map_or(options.deadline, |wanted| wanted.min(options.deadline));
@@ -153,7 +155,7 @@ impl Handler {
             };
             session.run(plan, text, Bounds { deadline, cancel: cancel.boxed() }).await
         };
-        Ok(rows::response(begin.boxed(), fields, limits))
+        Ok(response(begin.boxed(), rows, fields, limits))
     }
 }
 
@@ -177,8 +179,10 @@ where
     C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
     PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
 {
-    if name == "statement_timeout" {
-        settings::timeout(&value)?;
+    match name {
+        "statement_timeout" => drop(settings::timeout(&value)?),
+        settings::ROWS => drop(Rows::parse(&value)?),
+        _ => {}
     }
     client.metadata_mut().insert(name.to_owned(), value.clone());
     let reported = [("datestyle", "DateStyle"), ("intervalstyle", "IntervalStyle"), ("timezone", "TimeZone")];
@@ -227,7 +231,7 @@ impl SimpleQueryHandler for Handler {
         }
         let mut responses = Vec::with_capacity(statements.len());
         for statement in statements {
-            let prepared = self.prepare(statement).await?;
+            let prepared = self.prepare(client, statement).await?;
             responses.push(self.answer(client, prepared, &Format::UnifiedText).await?);
         }
         Ok(responses)
@@ -251,7 +255,7 @@ impl ExtendedQueryHandler for Handler {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         let mut prepared = portal.statement.statement.clone();
-        if let What::Plan(plan) = &mut prepared.what {
+        if let What::Plan(plan, _) = &mut prepared.what {
             let given = &portal.statement.parameter_types;
             let mut parameters = parameters(plan)?;
             for (parameter, given) in parameters.iter_mut().zip(given) {
@@ -272,7 +276,7 @@ impl ExtendedQueryHandler for Handler {
 impl QueryParser for Handler {
     type Statement = Prepared;
 
-    async fn parse_sql<C>(&self, _client: &C, sql: &str, _types: &[Option<Type>]) -> PgWireResult<Option<Prepared>>
+    async fn parse_sql<C>(&self, client: &C, sql: &str, _types: &[Option<Type>]) -> PgWireResult<Option<Prepared>>
     where
         C: ClientInfo + Unpin + Send + Sync,
     {
@@ -282,14 +286,14 @@ impl QueryParser for Handler {
             return Err(Refused::Syntax(text).into());
         }
         match statements.pop() {
-            Some(statement) => self.prepare(statement).await.map(Some),
+            Some(statement) => self.prepare(client, statement).await.map(Some),
             None => Ok(None),
         }
     }
 
     fn get_parameter_types(&self, statement: &Prepared) -> PgWireResult<Vec<Type>> {
         match &statement.what {
-            What::Plan(plan) => parameters(plan)?.iter().map(into_pg_type).collect(),
+            What::Plan(plan, _) => parameters(plan)?.iter().map(into_pg_type).collect(),
             _ => Ok(Vec::new()),
         }
     }
@@ -297,7 +301,7 @@ impl QueryParser for Handler {
     fn get_result_schema(&self, statement: &Prepared, format: Option<&Format>) -> PgWireResult<Vec<FieldInfo>> {
         let format = format.unwrap_or(&Format::UnifiedText);
         match &statement.what {
-            What::Plan(plan) => arrow_schema_to_pg_fields(plan.schema().as_arrow(), format, None),
+            What::Plan(plan, rows) => encode::fields(*rows, plan.schema().as_arrow(), format, None),
             What::Show(name) => arrow_schema_to_pg_fields(&shown(name), format, None),
             _ => Ok(Vec::new()),
         }

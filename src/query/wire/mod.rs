@@ -5,6 +5,7 @@
 //! the clear counts.
 
 mod connection;
+mod encode;
 mod handler;
 mod held;
 mod login;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use datafusion_postgres::pgwire::api::ConnectionManager;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 
 use super::connection::Connection;
@@ -24,7 +25,7 @@ pub struct ServerOptions {
     pub idle: Duration,
     /// How long a client may read nothing while rows wait for it.
     pub write: Duration,
-    /// Threads that queries run on.
+    /// Threads that queries run on; clients have one of their own.
     pub threads: usize,
 }
 
@@ -54,7 +55,8 @@ pub struct Shared {
 /// A running server; it stops when it is told to or dropped.
 pub struct Server {
     stop: watch::Sender<bool>,
-    runtime: Option<tokio::runtime::Runtime>,
+    /// Clients, and their statements.
+    runtimes: Option<[Runtime; 2]>,
 }
 
 impl Server {
@@ -70,30 +72,33 @@ impl Server {
         options: ServerOptions,
         listener: TcpListener,
     ) -> std::io::Result<Server> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(options.threads)
-            .max_blocking_threads(options.threads * 4)
-            .thread_name("sql")
-            .on_thread_start(give_way)
-            .enable_all()
-            .build()?;
+        let (clients, statements) = (threads("sql", 1)?, threads("sql-run", options.threads)?);
+        engine.compute_on(statements.handle().clone());
         let stop = watch::Sender::new(false);
         let (connections, held) = (Arc::new(ConnectionManager::new()), Total::default());
         let shared = Arc::new(Shared { engine, door, tls, options, connections, held });
         let listener = listener.into_std()?;
-        runtime.spawn(accept(shared, listener, stop.subscribe()));
-        Ok(Server { stop, runtime: Some(runtime) })
+        clients.spawn(accept(shared, listener, stop.subscribe()));
+        Ok(Server { stop, runtimes: Some([clients, statements]) })
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.send_replace(true);
-        if let Some(runtime) = self.runtime.take() {
-            // A query is lost with its connection: nothing waits for it.
-            runtime.shutdown_background();
-        }
+        // A query is lost with its connection: nothing waits for it.
+        self.runtimes.take().into_iter().flatten().for_each(Runtime::shutdown_background);
     }
+}
+
+fn threads(name: &str, count: usize) -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(count)
+        .max_blocking_threads(count * 4)
+        .thread_name(name)
+        .on_thread_start(give_way)
+        .enable_all()
+        .build()
 }
 
 /// The thread's own niceness, on Linux; elsewhere the process's would be meant.

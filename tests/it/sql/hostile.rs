@@ -32,6 +32,7 @@ fn hostile_statements_are_refused_or_stopped() {
         ("SELECT * FROM \"file:///etc/passwd\"", "42P01"),
         ("SELECT pg_read_file('/etc/passwd')", "42601"),
         ("SELECT repeat('x', 1000000000)", "42601"),
+        ("SELECT levenshtein('x', 'y')", "42601"),
         ("SELEKT 1", "42601"),
     ] {
         let answer = client.ask(statement);
@@ -72,6 +73,8 @@ fn greedy_statements_are_stopped_and_harm_nobody() {
         "SELECT 'a' ~ '((a{1,1000}){1,1000}){1,1000}'".to_owned(),
         "SELECT generate_series(1, 100000000000)".to_owned(),
         "SELECT array_length(range(0, 100000000000))".to_owned(),
+        "SELECT count(*) FROM generate_series(1, 8192) WHERE 'a' ~ ('(a{1,900}){1,' || (value % 90 + 1)::text || '}')"
+            .to_owned(),
     ];
     let sending = std::sync::atomic::AtomicBool::new(true);
     let slowest = std::thread::scope(|scope| {
@@ -105,6 +108,92 @@ fn greedy_statements_are_stopped_and_harm_nobody() {
     assert!(slowest < Duration::from_secs(5), "{slowest:?}");
     assert!(peak(&server) < 512 << 20, "{} MiB", peak(&server) >> 20);
     assert_eq!(Client::of(&server).rows("SELECT 1"), [json!([1])]);
+}
+
+/// Little that becomes much in one step: the step is refused before it takes the memory, and what is small goes on.
+#[test]
+fn texts_and_lists_that_grow_are_refused_before_they_do() {
+    let server = Setup::default().start();
+    let client = Client { simple: true, ..Client::of(&server) };
+    let long = |bytes: usize| "a".repeat(bytes);
+    let rows = "FROM generate_series(1, 1000000)";
+    // Twice as long at each of forty steps.
+    let laughs = |measure: &str, step: &str, first: &str| {
+        let steps: Vec<String> = (1..40).map(|n| format!("t{n} AS (SELECT {step} AS x FROM t{})", n - 1)).collect();
+        format!("WITH t0 AS ({first}), {} SELECT {measure}(x) FROM t39", steps.join(", "))
+    };
+    let many = |each: &str, times: usize| vec![each; times].join(", ");
+    let growing = [
+        format!("SELECT length(replace('{0}', 'a', '{0}'))", long(60_000)),
+        format!("SELECT max(length(replace('{0}' || value::text, 'a', '{0}'))) {rows}", long(9_000)),
+        format!("SELECT max(length(regexp_replace('{0}' || value::text, 'a', '{0}', 'g'))) {rows}", long(9_000)),
+        laughs("length", "x || x", "SELECT 'ab' AS x"),
+        laughs("length", "x || x", &format!("SELECT value::text AS x {rows}")),
+        laughs("length", "concat(x, x)", &format!("SELECT value::text AS x {rows}")),
+        laughs("length", "encode(x::bytea, 'hex')", &format!("SELECT value::text AS x {rows}")),
+        laughs("cardinality", "array_concat(x, x)", &format!("SELECT ARRAY[value] AS x {rows}")),
+        laughs("cardinality", "x || x", "SELECT ARRAY[1, 2] AS x"),
+        format!("SELECT max(length(concat({}))) {rows}", many("value::text", 10_000)),
+        format!("SELECT max(length(concat_ws('{}', {}))) {rows}", long(9_000), many("value::text", 99)),
+        format!("SELECT max(length('{}' || value::text)) {rows}", long(200_000)),
+        format!("SELECT max(cardinality(ARRAY[{}])) {rows}", many("value::text", 2_000)),
+        format!(
+            "SELECT count(*) FROM (SELECT {} {rows}) AS t",
+            (0..2_000).map(|n| format!("(value + {n})::text AS c{n}")).collect::<Vec<_>>().join(", ")
+        ),
+        format!(
+            "SELECT max(length(s)) FROM (SELECT string_agg(value::text, ',') OVER (ORDER BY value) AS s {rows}) AS t"
+        ),
+        format!(
+            "SELECT max(length(s)) FROM (SELECT max('{}' || value::text) OVER (ORDER BY value) AS s {rows}) AS t",
+            long(9_000)
+        ),
+        format!("SELECT max(length(to_char(to_timestamp(value), '{}'))) {rows}", "%c".repeat(30_000)),
+    ];
+    for statement in growing {
+        let answers = client.asks(&[json!("SET statement_timeout = '20s'"), json!(statement)]);
+        let error = &answers[1]["error"];
+        let refused = ["53200", "0A000", "54023"].iter().any(|state| error == *state);
+        let short: String = statement.chars().take(120).collect();
+        assert!(refused, "{short}: {}", answers[1]);
+        assert!(peak(&server) < 512 << 20, "{short}: {} MiB", peak(&server) >> 20);
+    }
+    // Copies of what is short, or shared, are no harm.
+    let columns: Vec<String> = (0..14).map(|n| format!("'{}' AS c{n}", long(16_000))).collect();
+    for (statement, expected) in [
+        (format!("SELECT count(c0), count(c13) FROM (SELECT {} {rows}) AS t", columns.join(", ")), json!([1_000_000, 1_000_000])),
+        (format!("SELECT max(length(concat('{}', 'b')))", long(20_000)), json!([20_001])),
+        (format!("SELECT max(length('{}' || NULL)), max(length(upper(value::text) || '-' || 'x')) {rows}", long(10)), json!([null, 9])),
+        (format!("SELECT max(length(replace('xay', 'a', '{}')))", long(5_000)), json!([5_002])),
+        ("SELECT max(m) FROM (SELECT max(value::text) OVER (PARTITION BY value % 3) AS m FROM generate_series(1, 9)) AS t".to_owned(), json!(["9"])),
+    ] {
+        let short: String = statement.chars().take(120).collect();
+        assert_eq!(client.rows(&statement), [expected], "{short}");
+    }
+    assert!(peak(&server) < 512 << 20, "{} MiB", peak(&server) >> 20);
+}
+
+/// Statements that hold every thread leave logins, deadlines and cancellation to be heard.
+#[test]
+fn endless_statements_leave_others_to_be_heard() {
+    let server = Setup::default().start();
+    let endless = "SELECT count(*) FROM generate_series(1, 1000000000) AS a, generate_series(1, 1000000000) AS b WHERE a.value + b.value < 0";
+    std::thread::scope(|scope| {
+        let ask = || {
+            Client { simple: true, ..Client::of(&server) }
+                .asks(&[json!("SET statement_timeout = '20s'"), json!(endless)])
+        };
+        let asked: Vec<_> = (0..6).map(|_| scope.spawn(ask)).collect();
+        let started = Instant::now();
+        wait_for("a login", Duration::from_secs(20), || {
+            (Client::of(&server).ask("SHOW server_version")["rows"] == json!([["16.6"]])).then_some(())
+        });
+        println!("answered after {:?}", started.elapsed());
+        for answers in asked.into_iter().map(|asked| asked.join().unwrap()) {
+            assert!(["57014", "53300"].iter().any(|state| answers[1]["error"] == *state), "{answers}");
+        }
+        assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
+    });
 }
 
 /// The most memory that the process had at a time, bytes.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Client, create};
-use crate::harness::{Server, Setup, wait_for};
+use crate::harness::{Server, Setup, binary, wait_for};
 use crate::http;
+use crate::query::run_python;
 
 /// A word of the content, and of nothing else.
 const WORD: &str = "plumbus";
@@ -172,6 +173,77 @@ fn each_role_sees_its_columns_and_no_others() {
         }
     }
     reads_are_recorded(&reader, &auditor, &admin);
+}
+
+/// What a plan did, without what the clock said: rows of each step, bytes and files that were read.
+fn counted(client: &Client<'_>, statement: &str, value: &str) -> String {
+    let answer = client.ask(&format!("EXPLAIN ANALYZE {}", statement.replace("VALUE", value)));
+    let plan = answer["rows"][0][1].as_str().unwrap_or_else(|| panic!("{statement}: {answer}"));
+    let is_time = |token: &&str| {
+        let figure = token.split('=').next_back().unwrap_or_default().trim_end_matches([']', ',']);
+        let number = figure.trim_end_matches(|c: char| c.is_alphabetic());
+        figure != number
+            && number.parse::<f64>().is_ok()
+            && ["ns", "µs", "ms", "s", "m"].contains(&&figure[number.len()..])
+    };
+    let kept: Vec<&str> = plan.split_whitespace().filter(|token| !is_time(token)).collect();
+    kept.join(" ").replace(value, "VALUE")
+}
+
+/// What is hidden does not show in what a statement costs either: the same is read, and the same rows come out of every step,
+/// whether a value is there or not. (`tests/py/timing.py` measures the times.)
+#[test]
+fn what_is_hidden_costs_the_same_whether_it_is_there_or_not() {
+    let mut setup = Setup::default().idle("2h");
+    setup.settings.push("auth.enabled=true".into());
+    let server = setup.start();
+    for workspace in ["acme", "other"] {
+        send(&server, &create(&server.data_dir(), workspace, "ingest"), &format!("s-{workspace}"));
+    }
+    let tokens =
+        [("viewer", "acme"), ("reader", "other")].map(|(role, of)| (role, create(&server.data_dir(), of, role), of));
+    let [viewer, stranger] =
+        tokens.each_ref().map(|(user, password, database)| Client { user, password, database, ..Client::of(&server) });
+    let stored = "SELECT (SELECT count(*) FROM sessions) AS a, (SELECT count(*) FROM live_sessions) AS b, \
+                  (SELECT count(*) FROM events WHERE kind = 'tool_call') AS c";
+    for client in [&viewer, &stranger] {
+        wait_for("the session's rows", Duration::from_secs(120), || {
+            (client.ask(stored)["rows"] == json!([[1, 1, 2]])).then_some(())
+        });
+    }
+    for table in ["events", "facts", "live_events"] {
+        for statement in [
+            "SELECT count(*) FROM TABLE WHERE content LIKE '%VALUE%'",
+            "SELECT kind FROM TABLE WHERE content = 'VALUE' OR tool_output = 'VALUE'",
+            "SELECT count(*) FROM TABLE WHERE position('VALUE' IN tool_input) > 0 AND kind <> 'x'",
+            "SELECT 1 / length(content) FROM TABLE WHERE tool_output ~ 'VALUE'",
+        ] {
+            let statement = statement.replace("TABLE", table);
+            let [there, not] = [WORD, "plumbuz"].map(|value| counted(&viewer, &statement, value));
+            assert_eq!(there, not, "{statement}");
+            assert!(table.starts_with("live") || there.contains("bytes_scanned="), "{there}");
+        }
+    }
+    for table in TABLES {
+        let statement = format!("SELECT count(*) FROM {table} WHERE session_id = 'VALUE'");
+        let [there, not] = ["s-acme", "s-none"].map(|value| counted(&stranger, &statement, value));
+        assert_eq!(there, not, "{statement}");
+        assert_eq!(stranger.rows(&statement.replace("VALUE", "s-acme")), [json!([0])]);
+        assert_eq!(stranger.rows(&statement.replace("VALUE", "s-other")).len(), 1);
+    }
+}
+
+/// What was prepared while a token was good is refused when it is not any more.
+#[test]
+fn a_revoked_token_ends_at_the_next_statement() {
+    let mut setup = Setup::default();
+    setup.settings.push("auth.enabled=true".into());
+    let server = setup.start();
+    let token = create(&server.data_dir(), "acme", "reader");
+    let data_dir = server.data_dir();
+    let arguments = [server.ports.sql.to_string(), token, binary().to_owned(), data_dir.to_str().unwrap().to_owned()];
+    let answer = run_python("revoked.py", &arguments.each_ref().map(String::as_str), b"");
+    assert_eq!(answer, "57P01\n");
 }
 
 /// Who read content is written down, with what was asked; who read none is not.

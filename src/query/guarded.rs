@@ -1,0 +1,346 @@
+//! Functions that look at the size of what they are given, and of what they made.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::compute::{concat, is_null, nullif, or};
+use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::resources_err;
+use datafusion::error::Result;
+use datafusion::functions::string::concat as joining;
+use datafusion::logical_expr::interval_arithmetic::Interval;
+use datafusion::logical_expr::preimage::PreimageResult;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+/// Their result is as large as all that they are given together.
+const SUMS: [&str; 11] = [
+    "joined",
+    "concat",
+    "concat_ws",
+    "overlay",
+    "make_array",
+    "array_concat",
+    "array_append",
+    "array_prepend",
+    "struct",
+    "named_struct",
+    "map",
+];
+/// Each letter or part of the first may become the whole of another.
+const PRODUCTS: [&str; 7] =
+    ["replace", "regexp_replace", "array_to_string", "list_to_string", "array_join", "list_join", "translate"];
+/// Each sign of a pattern may become a word.
+const FORMATS: [&str; 3] = ["to_char", "date_format", "format"];
+const WORD: usize = 32;
+
+/// A function that makes `most` bytes of a batch of rows and no more.
+#[derive(Debug)]
+pub struct Guarded {
+    inner: Arc<ScalarUDF>,
+    most: usize,
+}
+
+impl Guarded {
+    pub fn new(inner: Arc<ScalarUDF>, most: usize) -> Guarded {
+        Guarded { inner, most }
+    }
+
+    /// Bytes that the result may have at most; 0 where it is about as large as what is given.
+    fn expected(&self, args: &ScalarFunctionArgs, rows: usize) -> usize {
+        let bytes = |value: &ColumnarValue| match value {
+            ColumnarValue::Array(array) => bytes(array),
+            ColumnarValue::Scalar(scalar) => scalar.size().saturating_mul(rows),
+        };
+        let name = self.inner.name();
+        let sum = || args.args.iter().map(bytes).fold(0, usize::saturating_add);
+        if SUMS.contains(&name) {
+            // A separator stands between all of them.
+            let times = if name == "concat_ws" { args.args.len() } else { 1 };
+            return sum().saturating_mul(times);
+        }
+        if FORMATS.contains(&name) {
+            return sum().saturating_mul(WORD);
+        }
+        match args.args.split_first().filter(|_| PRODUCTS.contains(&name)) {
+            Some((first, others)) => {
+                let longest = others.iter().map(longest).max().unwrap_or(0);
+                (bytes(first) + rows).saturating_mul(1 + longest)
+            }
+            None => 0,
+        }
+    }
+
+    /// In parts of the batch that cannot grow too far each.
+    fn in_parts(&self, args: &ScalarFunctionArgs, fit: usize) -> Result<ColumnarValue> {
+        let (mut parts, mut made, mut from) = (Vec::new(), 0, 0);
+        while from < args.number_rows {
+            let rows = fit.min(args.number_rows - from);
+            let cut = |value: &ColumnarValue| match value {
+                ColumnarValue::Array(array) => ColumnarValue::Array(array.slice(from, rows)),
+                scalar => scalar.clone(),
+            };
+            let part =
+                ScalarFunctionArgs { args: args.args.iter().map(cut).collect(), number_rows: rows, ..args.clone() };
+            if self.expected(&part, rows) > 4 * self.most && rows == 1 {
+                return self.too_large();
+            }
+            let part = self.inner.invoke_with_args(part)?.into_array(rows)?;
+            made += bytes(&part);
+            if made > self.most {
+                return self.too_large();
+            }
+            parts.push(part);
+            from += rows;
+        }
+        let parts: Vec<&dyn Array> = parts.iter().map(|part| part.as_ref()).collect();
+        Ok(ColumnarValue::Array(concat(&parts)?))
+    }
+
+    fn too_large<T>(&self) -> Result<T> {
+        let (name, most) = (self.inner.name(), self.most >> 20);
+        resources_err!("{name} would make more than {most} MiB of one batch of rows: take fewer rows, or shorter texts")
+    }
+}
+
+impl ScalarUDFImpl for Guarded {
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let constant = args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
+        let rows = if constant { 1 } else { args.number_rows.max(1) };
+        let expected = self.expected(&args, rows);
+        if expected > self.most {
+            return match constant || SUMS.contains(&self.inner.name()) {
+                true => self.too_large(),
+                false => self.in_parts(&args, (rows.saturating_mul(self.most) / expected).max(1)),
+            };
+        }
+        let made = self.inner.invoke_with_args(args)?;
+        let size = match &made {
+            ColumnarValue::Array(array) if variable(array.data_type()) => bytes(array),
+            ColumnarValue::Scalar(scalar) if variable(&scalar.data_type()) => scalar.size(),
+            _ => 0,
+        };
+        if size > self.most { self.too_large() } else { Ok(made) }
+    }
+
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        self.inner.schema_name(args)
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(types)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        self.inner.return_field_from_args(args)
+    }
+
+    fn is_strict(&self) -> bool {
+        self.inner.inner().is_strict()
+    }
+
+    fn with_updated_config(&self, config: &datafusion::common::config::ConfigOptions) -> Option<ScalarUDF> {
+        let updated = self.inner.inner().with_updated_config(config)?;
+        Some(ScalarUDF::new_from_impl(Guarded::new(Arc::new(updated), self.most)))
+    }
+
+    fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        self.inner.simplify(args, info)
+    }
+
+    fn preimage(&self, args: &[Expr], literal: &Expr, info: &SimplifyContext) -> Result<PreimageResult> {
+        self.inner.inner().preimage(args, literal, info)
+    }
+
+    fn short_circuits(&self) -> bool {
+        self.inner.short_circuits()
+    }
+
+    fn conditional_arguments<'a>(&self, args: &'a [Expr]) -> Option<(Vec<&'a Expr>, Vec<&'a Expr>)> {
+        self.inner.inner().conditional_arguments(args)
+    }
+
+    fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
+        self.inner.evaluate_bounds(inputs)
+    }
+
+    fn propagate_constraints(&self, interval: &Interval, inputs: &[&Interval]) -> Result<Option<Vec<Interval>>> {
+        self.inner.propagate_constraints(interval, inputs)
+    }
+
+    fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
+        self.inner.output_ordering(inputs)
+    }
+
+    fn preserves_lex_ordering(&self, inputs: &[ExprProperties]) -> Result<bool> {
+        self.inner.preserves_lex_ordering(inputs)
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(types)
+    }
+}
+
+impl PartialEq for Guarded {
+    fn eq(&self, other: &Guarded) -> bool {
+        self.inner == other.inner
+    }
+}
+
+impl Eq for Guarded {}
+
+impl Hash for Guarded {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.inner.hash(state);
+    }
+}
+
+/// `||`: like `concat`, but nothing with NULL.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Joined(joining::ConcatFunc);
+
+impl Joined {
+    pub fn new() -> Joined {
+        Joined(joining::ConcatFunc::new())
+    }
+}
+
+impl ScalarUDFImpl for Joined {
+    fn name(&self) -> &str {
+        "joined"
+    }
+
+    fn signature(&self) -> &Signature {
+        self.0.signature()
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        self.0.return_type(types)
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        self.0.coerce_types(types)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let missing = |value: &ColumnarValue| matches!(value, ColumnarValue::Scalar(scalar) if scalar.is_null());
+        if args.args.iter().any(missing) {
+            let nothing = datafusion::scalar::ScalarValue::try_from(args.return_field.data_type())?;
+            return Ok(ColumnarValue::Scalar(nothing));
+        }
+        let mut nulls = None;
+        for value in &args.args {
+            if let ColumnarValue::Array(array) = value
+                && array.null_count() > 0
+            {
+                let own = is_null(array)?;
+                nulls = Some(match nulls {
+                    Some(others) => or(&others, &own)?,
+                    None => own,
+                });
+            }
+        }
+        Ok(match (self.0.invoke_with_args(args)?, nulls) {
+            (ColumnarValue::Array(array), Some(nulls)) => ColumnarValue::Array(nullif(&array, &nulls)?),
+            (made, _) => made,
+        })
+    }
+}
+
+/// A value that is not so long that a copy for every row of a batch were too much.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Narrow {
+    signature: Signature,
+    most: usize,
+}
+
+/// Rows of a batch (DataFusion's default).
+const ROWS: usize = 8192;
+
+impl Narrow {
+    pub fn new(most: usize) -> Narrow {
+        Narrow { signature: Signature::any(1, Volatility::Immutable), most: most / ROWS }
+    }
+}
+
+impl ScalarUDFImpl for Narrow {
+    fn name(&self) -> &str {
+        "narrow"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        Ok(types.first().cloned().unwrap_or(DataType::Null))
+    }
+
+    fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let value = args.args.swap_remove(0);
+        let long = match &value {
+            ColumnarValue::Array(array) => variable(array.data_type()) && longest(&value) > self.most,
+            ColumnarValue::Scalar(scalar) => variable(&scalar.data_type()) && scalar.size() > 2 * self.most,
+        };
+        match long {
+            true => resources_err!(
+                "a window repeats a value of more than {} bytes: use left(..., {})",
+                self.most,
+                self.most / 4
+            ),
+            false => Ok(value),
+        }
+    }
+}
+
+fn variable(kind: &DataType) -> bool {
+    use DataType::{Binary, BinaryView, LargeBinary, LargeUtf8, Utf8, Utf8View};
+    matches!(kind, Utf8 | LargeUtf8 | Utf8View | Binary | LargeBinary | BinaryView) || kind.is_nested()
+}
+
+/// Bytes of an array's values: views may share theirs, and count as if they did not.
+fn bytes(array: &ArrayRef) -> usize {
+    match array.data_type() {
+        DataType::Utf8View => lengths(array).sum(),
+        DataType::BinaryView => array.as_binary_view().iter().map(|value| value.map_or(0, <[u8]>::len)).sum(),
+        _ => array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size()),
+    }
+}
+
+/// Bytes of the longest value.
+fn longest(value: &ColumnarValue) -> usize {
+    match value {
+        ColumnarValue::Scalar(scalar) => scalar.size(),
+        ColumnarValue::Array(array) => match array.data_type() {
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => lengths(array).max().unwrap_or(0),
+            _ => bytes(array) / array.len().max(1),
+        },
+    }
+}
+
+/// Bytes of each text.
+fn lengths(array: &ArrayRef) -> Box<dyn Iterator<Item = usize> + '_> {
+    let length = |text: Option<&str>| text.map_or(0, str::len);
+    match array.data_type() {
+        DataType::Utf8 => Box::new(array.as_string::<i32>().iter().map(length)),
+        DataType::LargeUtf8 => Box::new(array.as_string::<i64>().iter().map(length)),
+        DataType::Utf8View => Box::new(array.as_string_view().iter().map(length)),
+        _ => Box::new(std::iter::empty()),
+    }
+}
