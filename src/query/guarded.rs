@@ -1,5 +1,6 @@
 //! Functions that look at the size of what they are given, and of what they made.
 
+use std::any::Any;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -7,8 +8,10 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::{concat, is_null, nullif, or};
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::resources_err;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result;
 use datafusion::functions::string::concat as joining;
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::preimage::PreimageResult;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
@@ -161,7 +164,11 @@ impl ScalarUDFImpl for Guarded {
     }
 
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        self.inner.simplify(args, info)
+        Ok(match self.inner.simplify(args, info)? {
+            // It may be another function now.
+            ExprSimplifyResult::Simplified(expr) => ExprSimplifyResult::Simplified(guarded(expr, self.most)?),
+            original => original,
+        })
     }
 
     fn preimage(&self, args: &[Expr], literal: &Expr, info: &SimplifyContext) -> Result<PreimageResult> {
@@ -209,6 +216,23 @@ impl Hash for Guarded {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.inner.hash(state);
     }
+}
+
+/// The expression with each of its functions guarded.
+fn guarded(expr: Expr, most: usize) -> Result<Expr> {
+    let guard = |expr| match expr {
+        Expr::ScalarFunction(ScalarFunction { func, args }) if !is_guarded(&func) => {
+            let func = Arc::new(ScalarUDF::new_from_impl(Guarded::new(func, most)));
+            Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args })))
+        }
+        other => Ok(Transformed::no(other)),
+    };
+    expr.transform_up(guard).data()
+}
+
+/// Whether a function looks at sizes already.
+pub fn is_guarded(func: &ScalarUDF) -> bool {
+    (func.inner().as_ref() as &dyn Any).is::<Guarded>()
 }
 
 /// `||`: like `concat`, but nothing with NULL.

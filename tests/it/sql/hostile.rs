@@ -138,7 +138,7 @@ fn texts_and_lists_that_grow_are_refused_before_they_do() {
         format!("SELECT max(length('{}' || value::text)) {rows}", long(200_000)),
         format!("SELECT max(cardinality(ARRAY[{}])) {rows}", many("value::text", 2_000)),
         format!(
-            "SELECT count(*) FROM (SELECT {} {rows}) AS t",
+            "SELECT {} {rows}",
             (0..2_000).map(|n| format!("(value + {n})::text AS c{n}")).collect::<Vec<_>>().join(", ")
         ),
         format!(
