@@ -14,7 +14,8 @@ use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, ScalarUD
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::scalar::ScalarValue;
 
-use super::guarded::{Guarded, Joined, Narrow};
+use super::guarded::Guarded;
+use super::stand_ins::{Joined, Narrow};
 
 /// A longer text of a statement is shared by the rows that it stands in; shorter ones are copied.
 const SHARED: usize = 256;

@@ -4,21 +4,22 @@ use std::any::Any;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray};
-use datafusion::arrow::compute::{concat, is_null, nullif, or};
+use datafusion::arrow::array::Array;
+use datafusion::arrow::compute::concat;
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::resources_err;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result;
-use datafusion::functions::string::concat as joining;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::preimage::PreimageResult;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
+
+use super::sizes::{bytes, longest, variable};
 
 /// Their result is as large as all that they are given together.
 const SUMS: [&str; 11] = [
@@ -233,138 +234,4 @@ fn guarded(expr: Expr, most: usize) -> Result<Expr> {
 /// Whether a function looks at sizes already.
 pub fn is_guarded(func: &ScalarUDF) -> bool {
     (func.inner().as_ref() as &dyn Any).is::<Guarded>()
-}
-
-/// `||`: like `concat`, but nothing with NULL.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct Joined(joining::ConcatFunc);
-
-impl Joined {
-    pub fn new() -> Joined {
-        Joined(joining::ConcatFunc::new())
-    }
-}
-
-impl ScalarUDFImpl for Joined {
-    fn name(&self) -> &str {
-        "joined"
-    }
-
-    fn signature(&self) -> &Signature {
-        self.0.signature()
-    }
-
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.0.return_type(types)
-    }
-
-    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.0.coerce_types(types)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let missing = |value: &ColumnarValue| matches!(value, ColumnarValue::Scalar(scalar) if scalar.is_null());
-        if args.args.iter().any(missing) {
-            let nothing = datafusion::scalar::ScalarValue::try_from(args.return_field.data_type())?;
-            return Ok(ColumnarValue::Scalar(nothing));
-        }
-        let mut nulls = None;
-        for value in &args.args {
-            if let ColumnarValue::Array(array) = value
-                && array.null_count() > 0
-            {
-                let own = is_null(array)?;
-                nulls = Some(match nulls {
-                    Some(others) => or(&others, &own)?,
-                    None => own,
-                });
-            }
-        }
-        Ok(match (self.0.invoke_with_args(args)?, nulls) {
-            (ColumnarValue::Array(array), Some(nulls)) => ColumnarValue::Array(nullif(&array, &nulls)?),
-            (made, _) => made,
-        })
-    }
-}
-
-/// A value that is not so long that a copy for every row of a batch were too much.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct Narrow {
-    signature: Signature,
-    most: usize,
-}
-
-/// Rows of a batch (DataFusion's default).
-const ROWS: usize = 8192;
-
-impl Narrow {
-    pub fn new(most: usize) -> Narrow {
-        Narrow { signature: Signature::any(1, Volatility::Immutable), most: most / ROWS }
-    }
-}
-
-impl ScalarUDFImpl for Narrow {
-    fn name(&self) -> &str {
-        "narrow"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        Ok(types.first().cloned().unwrap_or(DataType::Null))
-    }
-
-    fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let value = args.args.swap_remove(0);
-        let long = match &value {
-            ColumnarValue::Array(array) => variable(array.data_type()) && longest(&value) > self.most,
-            ColumnarValue::Scalar(scalar) => variable(&scalar.data_type()) && scalar.size() > 2 * self.most,
-        };
-        match long {
-            true => resources_err!(
-                "a window repeats a value of more than {} bytes: use left(..., {})",
-                self.most,
-                self.most / 4
-            ),
-            false => Ok(value),
-        }
-    }
-}
-
-fn variable(kind: &DataType) -> bool {
-    use DataType::{Binary, BinaryView, LargeBinary, LargeUtf8, Utf8, Utf8View};
-    matches!(kind, Utf8 | LargeUtf8 | Utf8View | Binary | LargeBinary | BinaryView) || kind.is_nested()
-}
-
-/// Bytes of an array's values: views may share theirs, and count as if they did not.
-fn bytes(array: &ArrayRef) -> usize {
-    match array.data_type() {
-        DataType::Utf8View => lengths(array).sum(),
-        DataType::BinaryView => array.as_binary_view().iter().map(|value| value.map_or(0, <[u8]>::len)).sum(),
-        _ => array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size()),
-    }
-}
-
-/// Bytes of the longest value.
-fn longest(value: &ColumnarValue) -> usize {
-    match value {
-        ColumnarValue::Scalar(scalar) => scalar.size(),
-        ColumnarValue::Array(array) => match array.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => lengths(array).max().unwrap_or(0),
-            _ => bytes(array) / array.len().max(1),
-        },
-    }
-}
-
-/// Bytes of each text.
-fn lengths(array: &ArrayRef) -> Box<dyn Iterator<Item = usize> + '_> {
-    let length = |text: Option<&str>| text.map_or(0, str::len);
-    match array.data_type() {
-        DataType::Utf8 => Box::new(array.as_string::<i32>().iter().map(length)),
-        DataType::LargeUtf8 => Box::new(array.as_string::<i64>().iter().map(length)),
-        DataType::Utf8View => Box::new(array.as_string_view().iter().map(length)),
-        _ => Box::new(std::iter::empty()),
-    }
 }

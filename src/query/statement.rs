@@ -1,15 +1,11 @@
 //! From a statement's text to rows, within limits.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
-use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
 use datafusion::physical_plan::execute_stream;
@@ -17,19 +13,19 @@ use datafusion::prelude::{SQLOptions, SessionContext};
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{Expr, Function, FunctionArguments, Statement, visit_expressions};
 use datafusion_postgres::datafusion_pg_catalog::sql::PostgresCompatibilityParser;
-use futures::StreamExt;
 use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::access::Access;
-use super::audit::{Audit, Read, State};
+use super::audit::{Audit, Read};
 use super::engine::Engine;
 use super::error::Refused;
 use super::growth;
 use super::live::LiveTable;
 use super::search_path;
 use super::tables::LakeTable;
+use super::work::{Results, Work};
 
 /// Statements in one text.
 const MOST_STATEMENTS: usize = 64;
@@ -163,7 +159,7 @@ impl Session {
     }
 
     /// Waits for a place among the queries that run.
-    async fn turn(&self) -> Result<[OwnedSemaphorePermit; 2], Refused> {
+    pub(super) async fn turn(&self) -> Result<[OwnedSemaphorePermit; 2], Refused> {
         let engine = &self.0.engine;
         let admitted = Arc::clone(engine.admitted()).try_acquire_owned().map_err(|_| Refused::Busy)?;
         let running = timeout(engine.options().patience, Arc::clone(engine.running()).acquire_owned()).await;
@@ -171,7 +167,7 @@ impl Session {
         Ok([running, admitted])
     }
 
-    async fn begin(
+    pub(super) async fn begin(
         &self,
         plan: &LogicalPlan,
         text: String,
@@ -187,10 +183,15 @@ impl Session {
         Ok((self.execute(&plan).await?, read))
     }
 
-    fn optimised(&self, plan: &LogicalPlan) -> Result<LogicalPlan, Refused> {
+    pub(super) fn optimised(&self, plan: &LogicalPlan) -> Result<LogicalPlan, Refused> {
         let plan = self.0.context.state().optimize(&growth::shared(plan.clone())?)?;
         growth::within_bounds(&plan)?;
         Ok(plan)
+    }
+
+    /// The lists of files are read anew the next time.
+    pub(super) async fn forget_files(&self) {
+        self.0.engine.files().expire(&self.0.access.workspace).await;
     }
 
     async fn record(&self, audit: &Audit, text: String) -> Result<Read, String> {
@@ -200,143 +201,10 @@ impl Session {
         Ok(read)
     }
 
-    async fn execute(&self, optimised: &LogicalPlan) -> Result<SendableRecordBatchStream, Refused> {
+    pub(super) async fn execute(&self, optimised: &LogicalPlan) -> Result<SendableRecordBatchStream, Refused> {
         let state = self.0.context.state();
         let physical = state.query_planner().create_physical_plan(optimised, &state).await?;
         Ok(execute_stream(physical, self.0.context.task_ctx())?)
-    }
-}
-
-/// Makes a statement's rows.
-struct Work {
-    session: Session,
-    plan: LogicalPlan,
-    text: String,
-    rows: mpsc::Sender<RecordBatch>,
-    /// Rows that were taken.
-    given: Arc<AtomicU64>,
-}
-
-impl Work {
-    /// Tells of its columns, makes its rows until it is `stopped`, and tells how it ended.
-    async fn run(
-        self,
-        mut begun: oneshot::Sender<SchemaRef>,
-        stopped: oneshot::Receiver<()>,
-        end: oneshot::Sender<Result<(), Refused>>,
-    ) {
-        let (session, given) = (self.session.clone(), Arc::clone(&self.given));
-        let began = OnceLock::new();
-        let answer = async {
-            let _places = session.turn().await?;
-            let begins = session.begin(&self.plan, self.text.clone());
-            let (stream, read) = tokio::select! {
-                // Nobody waits for it.
-                () = begun.closed() => return Ok(()),
-                begins = begins => begins?,
-            };
-            // It begins once.
-            let _ = began.set(read);
-            let _ = begun.send(stream.schema());
-            self.pump(stream).await
-        };
-        let ended = tokio::select! {
-            _ = stopped => None,
-            ended = answer => Some(ended),
-        };
-        let rows = given.load(Ordering::Relaxed);
-        let state = if matches!(ended, Some(Ok(()))) { State::Done { rows } } else { State::Stopped { rows } };
-        // Who stopped it knows.
-        let _ = ended.map(|ended| end.send(ended));
-        if let (Some(audit), Some(read)) = (session.0.engine.audit(), began.into_inner().flatten())
-            && let Err(error) = audit.keep(Read { state, ..read }).await
-        {
-            tracing::warn!(error, "the end of a read could not be recorded; its beginning is");
-        }
-    }
-
-    async fn pump(&self, mut stream: SendableRecordBatchStream) -> Result<(), Refused> {
-        let mut fresh = true;
-        loop {
-            let next = tokio::select! {
-                // Nobody waits for the rest.
-                () = self.rows.closed() => return Ok(()),
-                next = stream.next() => next,
-            };
-            match next {
-                None => return Ok(()),
-                Some(Ok(batch)) => {
-                    fresh = false;
-                    let rows = batch.num_rows() as u64;
-                    if self.rows.send(batch).await.is_err() {
-                        return Ok(());
-                    }
-                    self.given.fetch_add(rows, Ordering::Relaxed);
-                }
-                // A file was merged or erased between the list and the read: the newest list has others.
-                Some(Err(error)) if fresh && is_gone(&error) => {
-                    fresh = false;
-                    let inner = &self.session.0;
-                    inner.engine.files().expire(&inner.access.workspace).await;
-                    stream = self.session.execute(&self.session.optimised(&self.plan)?).await?;
-                }
-                Some(Err(error)) => return Err(error.into()),
-            }
-        }
-    }
-}
-
-fn is_gone(error: &DataFusionError) -> bool {
-    let gone = |error: &object_store::Error| matches!(error, object_store::Error::NotFound { .. });
-    match error.find_root() {
-        DataFusionError::ObjectStore(error) => gone(error),
-        // The reader of Parquet wraps what the store said.
-        other => other.to_string().contains("not found"),
-    }
-}
-
-/// A statement's rows.
-pub struct Results {
-    pub schema: SchemaRef,
-    taken: mpsc::Receiver<RecordBatch>,
-    outcome: oneshot::Receiver<Result<(), Refused>>,
-    /// The outcome was taken, and was good.
-    ended: bool,
-}
-
-impl Results {
-    /// Rows that somebody else makes: `taken` gives them, `outcome` says how it ended.
-    pub(super) fn of(
-        schema: SchemaRef,
-        taken: mpsc::Receiver<RecordBatch>,
-        outcome: oneshot::Receiver<Result<(), Refused>>,
-    ) -> Results {
-        Results { schema, taken, outcome, ended: false }
-    }
-
-    /// The next rows; `None` after the last ones.
-    ///
-    /// # Errors
-    /// When the statement failed or was stopped.
-    pub async fn next(&mut self) -> Result<Option<RecordBatch>, Refused> {
-        if !self.ended {
-            tokio::select! {
-                biased;
-                batch = self.taken.recv() => if batch.is_some() { return Ok(batch) },
-                // It may be stopped while it still makes rows.
-                ended = &mut self.outcome => {
-                    self.ended = true;
-                    ended.unwrap_or(Err(Refused::Broken))?;
-                }
-            }
-        }
-        if let Some(batch) = self.taken.recv().await {
-            return Ok(Some(batch));
-        }
-        match std::mem::replace(&mut self.ended, true) {
-            true => Ok(None),
-            false => (&mut self.outcome).await.unwrap_or(Err(Refused::Broken)).map(|()| None),
-        }
     }
 }
 
