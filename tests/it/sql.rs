@@ -92,10 +92,10 @@ fn an_empty_lake_is_asked_like_any_other() {
     for table in ["events", "sessions", "facts", "live_events", "live_sessions"] {
         let listed =
             format!("SELECT * FROM {table} WHERE session_id <> 'x' ORDER BY session_id || 'x' DESC, cost_usd LIMIT 5");
-        assert_eq!(client.rows(&listed), [json!(0); 0], "{table}");
+        assert!(client.rows(&listed).is_empty(), "{table}");
         let grouped =
             format!("SELECT count(*) AS n, max(user_email) AS m FROM {table} GROUP BY project ORDER BY 1 DESC LIMIT 5");
-        assert_eq!(client.rows(&grouped), [json!(0); 0], "{table}");
+        assert!(client.rows(&grouped).is_empty(), "{table}");
         assert_eq!(client.rows(&format!("SELECT count(*) FROM {table}")), [json!([0])], "{table}");
     }
 }

@@ -44,7 +44,7 @@ enum Form {
     /// A row is a row.
     Values(Option<Encoded>),
     /// A row is one of Arrow's messages.
-    Arrow(Option<ipc::Encoder>),
+    Arrow(Option<Box<ipc::Encoder>>),
 }
 
 impl Encoder {
@@ -59,7 +59,7 @@ impl Encoder {
     /// What goes out before all rows.
     pub fn begin(&mut self, schema: &SchemaRef) -> PgWireResult<Option<DataRow>> {
         let Form::Arrow(encoder) = &mut self.form else { return Ok(None) };
-        let begun = encoder.insert(ipc::Encoder::new(schema).map_err(broken)?).columns();
+        let begun = encoder.insert(Box::new(ipc::Encoder::new(schema).map_err(broken)?)).columns();
         self.message(begun).map(Some)
     }
 
