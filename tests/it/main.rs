@@ -18,6 +18,7 @@ mod generated;
 mod harness;
 mod http;
 mod latency;
+mod maintenance;
 mod oracle;
 mod private;
 mod protocols;
