@@ -166,6 +166,8 @@ mod tests {
         let mut decoder = Decoder::default();
         messages[..2].iter().for_each(|message| drop(decoder.read(&message[..message.len() - 1])));
         assert!(decoder.end().is_err());
-        assert!(Decoder::default().read(&[7; 64]).is_err());
+        // By its first bytes a message is longer: that none comes is known at the end.
+        let mut decoder = Decoder::default();
+        assert!(decoder.read(&[7; 64]).is_err() || decoder.end().is_err());
     }
 }
