@@ -134,7 +134,7 @@ impl Session {
     /// When it cannot begin: too many others run, a limit is reached, or its read cannot be recorded.
     pub async fn run(&self, plan: LogicalPlan, text: String, bounds: Bounds) -> Result<Results, Refused> {
         let (rows, taken) = mpsc::channel(AHEAD);
-        let (begun, begins) = oneshot::channel();
+        let (begun, mut begins) = oneshot::channel();
         let (end, ends) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let (tell, mut outcome) = oneshot::channel();
@@ -151,11 +151,15 @@ impl Session {
             // Whoever asked may have gone.
             let _ = tell.send(ended);
         });
-        let schema = tokio::select! {
-            Ok(schema) = begins => schema,
-            ended = &mut outcome => return Err(ended.ok().and_then(Result::err).unwrap_or(Refused::Broken)),
+        let early = tokio::select! {
+            biased;
+            Ok(schema) = &mut begins => return Ok(Results::of(schema, taken, outcome)),
+            ended = &mut outcome => ended.unwrap_or(Err(Refused::Broken)),
         };
-        Ok(Results::of(schema, taken, outcome))
+        // It may have begun and ended before anybody looked.
+        early?;
+        let schema = begins.await.map_err(|_| Refused::Broken)?;
+        Ok(Results::ended(schema, taken, outcome))
     }
 
     /// Waits for a place among the queries that run.

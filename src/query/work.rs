@@ -121,6 +121,15 @@ impl Results {
         Results { schema, taken, outcome, ended: false }
     }
 
+    /// As [`Self::of`], when the outcome was taken and is good.
+    pub fn ended(
+        schema: SchemaRef,
+        taken: mpsc::Receiver<RecordBatch>,
+        outcome: oneshot::Receiver<Result<(), Refused>>,
+    ) -> Results {
+        Results { ended: true, ..Results::of(schema, taken, outcome) }
+    }
+
     /// The next rows; `None` after the last ones.
     ///
     /// # Errors
