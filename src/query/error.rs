@@ -1,5 +1,6 @@
 //! Every refusal, with its SQLSTATE (PostgreSQL's Appendix A).
 
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError};
@@ -87,11 +88,17 @@ fn engine(error: &DataFusionError) -> &str {
         DataFusionError::Plan(_) => "42601",
         DataFusionError::ResourcesExhausted(_) => "53200",
         DataFusionError::NotImplemented(_) => "0A000",
+        DataFusionError::ArrowError(error, _) if spills_too_much(error) => "53200",
         DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => "22000",
         DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => "58030",
         DataFusionError::External(error) => error.downcast_ref::<Refused>().map_or("58030", Refused::sqlstate),
         _ => "XX000",
     }
+}
+
+/// What is written to a full spill directory fails as if the disk did.
+fn spills_too_much(error: &ArrowError) -> bool {
+    matches!(error, ArrowError::IoError(text, _) if text.contains("exceeded the allowable limit"))
 }
 
 impl From<DataFusionError> for Refused {

@@ -190,7 +190,7 @@ fn endless_statements_leave_others_to_be_heard() {
         });
         println!("answered after {:?}", started.elapsed());
         for answers in asked.into_iter().map(|asked| asked.join().unwrap()) {
-            assert!(["57014", "53300"].iter().any(|state| answers[1]["error"] == *state), "{answers}");
+            assert!(["57014", "53200", "53300"].iter().any(|state| answers[1]["error"] == *state), "{answers}");
         }
         assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
     });
