@@ -58,7 +58,7 @@ pub(super) fn creation(kind: TableKind, id: &str, now_ms: i64) -> Bytes {
     let configuration = json!({
         // Content must get no statistics from whoever rewrites files.
         "delta.dataSkippingStatsColumns": logged_columns(kind),
-        "delta.logRetentionDuration": "interval 7 days",
+        "delta.logRetentionDuration": "interval 1 days",
         "delta.deletedFileRetentionDuration": "interval 1 days",
         "delta.checkpoint.writeStatsAsJson": "true",
         // Cleaning and checkpoints belong to maintenance.

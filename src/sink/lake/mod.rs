@@ -7,6 +7,7 @@
 //! store    where the bytes go          local    synced local files     log      commits as JSON, state by replay
 //! lease    who may remove files
 //! open     the lake                    place    reading a table's log  commit   once, whatever fails
+//! additions  what the log's entries added, in memory
 //! evolve   columns that an older table lacks, or a newer one has beyond ours
 //! table    the tables, their files and their rows
 //! append   journal -> facts            seal     facts -> events, sessions      maintain  many files -> few
@@ -19,6 +20,7 @@
 //! tombstones  sessions that nothing is kept of         forget   taking them out of everything
 //! ```
 
+mod additions;
 pub mod append;
 pub mod audit;
 mod backoff;

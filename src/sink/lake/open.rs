@@ -6,6 +6,7 @@ use deltalake_core::logstore::{StorageConfig, default_logstore};
 use object_store::prefix::PrefixStore;
 use uuid::Uuid;
 
+use super::additions::Additions;
 use super::error::LakeError;
 use super::log;
 use super::place::Place;
@@ -24,12 +25,18 @@ pub struct Lake {
     clock: Clock,
     /// The key as stored, once read.
     key: Arc<OnceLock<LakeKey>>,
+    additions: Additions,
 }
 
 impl Lake {
     /// Opens (for a directory: creates) the lake.
     pub async fn open(options: &LakeOptions) -> Result<Lake, LakeError> {
-        Ok(Lake { store: Store::open(options)?, clock: Clock::system(), key: Arc::default() })
+        Ok(Lake {
+            store: Store::open(options)?,
+            clock: Clock::system(),
+            key: Arc::default(),
+            additions: Additions::default(),
+        })
     }
 
     /// The same lake by another clock.
@@ -119,7 +126,8 @@ impl Lake {
         let url = url.map_err(|e| LakeError::Location { url: self.store.url.to_string(), reason: e.to_string() })?;
         let prefixed = Arc::new(PrefixStore::new(self.store.root.clone(), root.clone()));
         let logs = default_logstore(prefixed, self.store.root.clone(), &url, &StorageConfig::default());
-        Ok(Place { store: self.store.clone(), kind, log: root.clone().join("_delta_log"), root, name, logs })
+        let (log, additions) = (root.clone().join("_delta_log"), self.additions.clone());
+        Ok(Place { store: self.store.clone(), kind, log, root, name, logs, additions })
     }
 }
 

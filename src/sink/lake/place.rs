@@ -10,6 +10,7 @@ use deltalake_core::{DeltaTable, DeltaTableError};
 use futures::{Stream, StreamExt, TryStreamExt, future};
 use object_store::path::Path;
 
+use super::additions::Additions;
 use super::error::LakeError;
 use super::log::{self, Commit, State};
 use super::store::Store;
@@ -28,6 +29,8 @@ pub(super) struct Place {
     pub root: Path,
     pub log: Path,
     pub logs: LogStoreRef,
+    /// Of all tables of the lake.
+    pub additions: Additions,
 }
 
 impl Place {

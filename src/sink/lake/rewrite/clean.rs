@@ -5,9 +5,9 @@ use object_store::path::Path;
 use super::purge::{entry_version, summary_version};
 use crate::sink::lake::{LakeError, Table};
 
-/// As the tables' property `delta.logRetentionDuration` says: 7 days, in microseconds. Whoever reads slowly, or looks at
-/// an older version, has that long.
-const RETENTION: i64 = 7 * 86_400_000_000;
+/// As the tables' property `delta.logRetentionDuration` says: a day, in microseconds, as long as files that were replaced
+/// are there. An erasure reads all of the log: with a commit every few seconds, a week of it would take minutes.
+const RETENTION: i64 = 86_400_000_000;
 
 /// Deletes log entries older than the log's retention that the last checkpoint stands for, and older checkpoints. Returns
 /// how many.

@@ -6,14 +6,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use super::scrub::scrub;
+use crate::sink::lake::additions::Addition;
 use crate::sink::lake::bucket::{Bucket, BucketError, Version};
 use crate::sink::lake::commit::APPEND_LIFETIME;
-use crate::sink::lake::place::READ_AHEAD;
 use crate::sink::lake::store::Store;
 use crate::sink::lake::{LakeError, Table, TableFile, TableKind, reader};
 
@@ -135,24 +135,22 @@ impl Purging<'_> {
         let place = &self.table.place;
         let listed = place.store.list(&place.log).await?;
         let now = self.table.version();
-        let versions: Vec<i64> = listed.iter().filter_map(entry_version).filter(|version| *version <= now).collect();
-        let reads = futures::stream::iter(versions).map(|version| place.read(version)).buffered(READ_AHEAD);
-        let mut reads = std::pin::pin!(reads);
-        let mut entries = Entries::new();
-        while let Some(commit) = reads.try_next().await? {
-            let Some(commit) = commit else { continue };
-            let changes = commit.changes(place.kind).map_err(|e| place.error(e))?;
-            for (at, file) in changes.added.into_iter().enumerate() {
-                if self.table.state.files.contains_key(&file.path) {
-                    continue;
-                }
-                if self.is_gone(&file) {
-                    entries.entry(changes.version).or_default().insert(at, file.path);
-                } else {
-                    self.known.insert(file.path);
-                }
+        let mut versions: Vec<i64> = listed.iter().filter_map(entry_version).filter(|v| *v <= now).collect();
+        versions.sort_unstable();
+        let (mut entries, mut known) = (Entries::new(), HashSet::new());
+        let sort = |addition: &Addition| {
+            let Addition { version, at, file } = addition;
+            if self.is_live(&file.path) {
+                return;
             }
-        }
+            if self.is_gone(file) {
+                entries.entry(*version).or_default().insert(*at, file.path.clone());
+            } else {
+                known.insert(file.path.clone());
+            }
+        };
+        place.additions.each(place, &versions, sort).await?;
+        self.known = known;
         Ok(entries)
     }
 
