@@ -35,7 +35,7 @@ def write(connection, scratch):
         if not target.exists():
             connection.execute(
                 f"COPY (FROM {table} ORDER BY {partition}, {order}) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd, "
-                f"COMPRESSION_LEVEL 6, ROW_GROUP_SIZE 16000, PARTITION_BY ({partition}), WRITE_PARTITION_COLUMNS false)")
+                f"COMPRESSION_LEVEL 3, ROW_GROUP_SIZE 16000, PARTITION_BY ({partition}), WRITE_PARTITION_COLUMNS false)")
 
 
 def queries(connection):

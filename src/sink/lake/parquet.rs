@@ -1,15 +1,15 @@
 //! Arrow to Parquet files.
 
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use bytes::Bytes;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::{
-    DEFAULT_PAGE_SIZE, EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
-};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
 use super::error::LakeError;
@@ -27,12 +27,17 @@ const BLOOM_ROWS: usize = 20_000;
 /// Whoever puts files together holds a page of each column of each of them: pages of files that are put together soon
 /// are small.
 const HOT_PAGE: usize = 128 << 10;
+/// Of files that stay: a writer holds a page of each column, its compressed form, and tables for a compressor by the
+/// page's size.
+const LASTING_PAGE: usize = 256 << 10;
 /// Columns whose values hardly come twice in a group, all of about one length: a dictionary would be as long as they
 /// are, and lengths among them keep them from being compressed well.
 const IDS: &[&str] = &["fact_id", "event_id", "trace_id", "span_id", "request_id", "tool_use_id"];
 /// Zstandard's level. Measured: 6 makes source code 11 % smaller and words without sense not at all, and is three to five
 /// times as slow; putting files together was mostly that.
 const LEVEL: i32 = 3;
+/// Bytes of the pieces that a file's bytes gather in.
+const PIECE: usize = 1 << 20;
 /// A filter that is wrong once in a hundred times takes 1.2 bytes a value.
 const BLOOM_FPP: f64 = 0.01;
 
@@ -55,13 +60,13 @@ impl Shape {
 
     /// Of a file that stays.
     pub fn lasting() -> Shape {
-        Shape { blooms: true, page: DEFAULT_PAGE_SIZE, deltas: true }
+        Shape { blooms: true, page: LASTING_PAGE, deltas: true }
     }
 }
 
 /// A file being written to memory, one row group after the other.
 pub(super) struct FileWriter {
-    writer: ArrowWriter<Vec<u8>>,
+    writer: ArrowWriter<Pieces>,
     name: Arc<str>,
 }
 
@@ -71,7 +76,7 @@ impl FileWriter {
         let properties = properties(kind, shape).map_err(|e| failed(&name, e))?;
         // Without Arrow's own schema beside Parquet's: it says nothing more, and weighs kilobytes in every file.
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(Vec::new(), file_schema(kind), options);
+        let writer = ArrowWriter::try_new_with_options(Pieces::default(), file_schema(kind), options);
         Ok(FileWriter { writer: writer.map_err(|e| failed(&name, e))?, name })
     }
 
@@ -85,14 +90,47 @@ impl FileWriter {
         self.writer.flush().map_err(|e| failed(&self.name, e))
     }
 
-    /// The bytes since the last call.
-    pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(self.writer.inner_mut())
+    /// What is complete of the file's bytes, and was not taken yet.
+    pub fn take(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.writer.inner_mut().full)
     }
 
     /// The file's bytes, as far as they were not taken.
-    pub fn finish(self) -> Result<Vec<u8>, LakeError> {
-        self.writer.into_inner().map_err(|e| failed(&self.name, e))
+    pub fn finish(self) -> Result<Vec<Bytes>, LakeError> {
+        let mut pieces = self.writer.into_inner().map_err(|e| failed(&self.name, e))?;
+        pieces.end_piece();
+        Ok(pieces.full)
+    }
+}
+
+/// Where a file's bytes gather: in pieces, because one long buffer is copied whenever it gets too small, and held until
+/// the last of its bytes is stored.
+#[derive(Default)]
+struct Pieces {
+    full: Vec<Bytes>,
+    last: Vec<u8>,
+}
+
+impl Pieces {
+    fn end_piece(&mut self) {
+        if !self.last.is_empty() {
+            self.full.push(std::mem::take(&mut self.last).into());
+        }
+    }
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let fits = bytes.len().min(PIECE - self.last.len());
+        self.last.extend_from_slice(&bytes[..fits]);
+        if self.last.len() == PIECE {
+            self.end_piece();
+        }
+        Ok(fits)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -167,7 +205,7 @@ mod tests {
         for part in events.chunks(4096) {
             writer.write(&Event::encode(&part.iter().collect::<Vec<_>>()).unwrap()).unwrap();
         }
-        let reader = SerializedFileReader::new(bytes::Bytes::from(writer.finish().unwrap())).unwrap();
+        let reader = SerializedFileReader::new(Bytes::from(writer.finish().unwrap().concat())).unwrap();
         let groups = reader.metadata().row_groups();
         assert_eq!(groups.iter().map(|group| group.num_rows()).collect::<Vec<_>>(), [16_000, 16_000, 8_000]);
         for group in groups {

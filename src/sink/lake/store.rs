@@ -111,8 +111,8 @@ impl Store {
     }
 
     /// Writes a file under a name that nobody else uses: writing it twice does no harm.
-    pub async fn put(&self, path: &Path, bytes: Bytes) -> Result<(), LakeError> {
-        self.root.put(path, PutPayload::from(bytes)).await.map(|_| ()).map_err(|e| LakeError::store(path, e))
+    pub async fn put(&self, path: &Path, payload: PutPayload) -> Result<(), LakeError> {
+        self.root.put(path, payload).await.map(|_| ()).map_err(|e| LakeError::store(path, e))
     }
 
     /// Removes a file; one that is gone already is no error.

@@ -1,15 +1,16 @@
 //! A file on its way to the store while it is being made: in parts, few of which are in memory.
 
+use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, WriteMultipart};
 
 use super::error::LakeError;
 use super::store::Store;
 
-/// Bytes of a part, as many stores want them.
-const PART: usize = 8 << 20;
+/// Bytes of a part: S3 takes none that is smaller.
+const PART: usize = 5 << 20;
 /// Parts on their way at the same time.
-const IN_FLIGHT: usize = 3;
+const IN_FLIGHT: usize = 2;
 
 /// Visible under its name when it is finished, and never before. One that is dropped leaves parts behind, which the
 /// store forgets by its own rules; [`Upload::abort`] takes them away.
@@ -31,10 +32,13 @@ impl Upload {
     }
 
     /// Waits while too many parts are on their way.
-    pub async fn write(&mut self, bytes: Vec<u8>) -> Result<(), LakeError> {
-        self.size += bytes.len() as u64;
-        self.parts.put(bytes.into());
-        self.parts.wait_for_capacity(IN_FLIGHT).await.map_err(|e| LakeError::store(&self.path, e))
+    pub async fn write(&mut self, pieces: Vec<Bytes>) -> Result<(), LakeError> {
+        for piece in pieces {
+            self.size += piece.len() as u64;
+            self.parts.put(piece);
+            self.parts.wait_for_capacity(IN_FLIGHT).await.map_err(|e| LakeError::store(&self.path, e))?;
+        }
+        Ok(())
     }
 
     /// The file is there when it returns.

@@ -242,7 +242,7 @@ impl Requests {
     /// # Errors
     /// The store does not take it.
     pub async fn beat(&self, journal: &str) -> Result<(), LakeError> {
-        self.store.put(&self.store.path(WRITERS).join(journal), Bytes::from_static(b"{}")).await
+        self.store.put(&self.store.path(WRITERS).join(journal), Bytes::from_static(b"{}").into()).await
     }
 
     /// When each process last said that it lives, by the store's clock.

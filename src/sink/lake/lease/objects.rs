@@ -131,7 +131,7 @@ impl Renewed {
         self.task.abort();
         let mut word = self.word.lock().await;
         word.released = true;
-        if let Err(error) = self.store.put(&self.path, word.bytes()).await {
+        if let Err(error) = self.store.put(&self.path, word.bytes().into()).await {
             tracing::debug!(%error, "lease not released");
         }
     }
@@ -167,7 +167,7 @@ async fn step(store: &Store, folder: &Path, epoch: i64, word: &tokio::sync::Mute
     }
     let mut word = word.lock().await;
     word.beat += 1;
-    store.put(&object(folder, epoch), word.bytes()).await?;
+    store.put(&object(folder, epoch), word.bytes().into()).await?;
     Ok(true)
 }
 

@@ -17,7 +17,7 @@ use crate::sink::lake::{Block, Change, LakeError, Table, TableFile};
 pub const RUNNING_PER_FILE: usize = 16;
 
 /// Settled rows are written when about that many bytes are gathered: bounds memory while files are rewritten.
-const WRITE_BYTES: usize = 16 << 20;
+const WRITE_BYTES: usize = 8 << 20;
 
 /// Files up to that size are read [`CONCURRENT`] at a time, larger ones one by one: compacted files are large, and a
 /// late fact must not bring many of them into memory.
