@@ -13,9 +13,10 @@ use crate::journal::Position;
 use crate::model::{AuditEntry, Fact, FactId, Kind, Workspace};
 use crate::sink::lake::{Block, Blocks, LakeError, TableKind, weight};
 
-/// How many fact ids are remembered, over all workspaces (about 10 MiB). A client retries within a minute or so;
-/// what comes back later is a duplicate row, which the fold ignores.
-const WINDOW: usize = 200_000;
+/// How many fact ids are remembered, over all workspaces: with those of a flush about 10 MiB, and few enough that their
+/// table is not doubled. A client retries within a minute or so; what comes back later is a duplicate row, which the fold
+/// ignores.
+const WINDOW: usize = 150_000;
 
 /// A block is made of as many facts, or of as many as weigh this: until then they are structs.
 const BLOCK_ROWS: usize = 1024;
