@@ -312,7 +312,7 @@ fn share(config: &Config, part: u64) -> usize {
 
 /// What one flush may hold of a memory limit. It needs several times that while it encodes.
 const FLUSH: u64 = 64;
-/// What one round of sealing may hold, and a quarter of what a merge may; either beside the other, and beside a flush.
+/// What one round of sealing may hold, and a third of what a merge may; either beside the other, and beside a flush.
 const ROUND: u64 = 64;
 /// What the facts of one session may take when it is sealed.
 const SESSION: u64 = 8;

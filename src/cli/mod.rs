@@ -53,6 +53,11 @@ enum Command {
 }
 
 impl Cli {
+    /// Whether it puts files together and nothing else: the quicker the better, within the memory it may have.
+    pub fn is_maintenance(&self) -> bool {
+        matches!(self.command, Command::Maintain(_))
+    }
+
     /// Does what was asked.
     pub async fn run(self) -> Result<(), Failure> {
         match self.command {

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 
 use super::error::LakeError;
 use super::place::Place;
@@ -13,8 +13,6 @@ use super::table::TableFile;
 
 /// Bytes that are kept of all tables together, about. What does not fit is read anew each time.
 const MOST: usize = 16 << 20;
-/// Entries read at the same time: small, and each a round trip.
-const READ_AHEAD: usize = 64;
 
 /// An addition in the log.
 #[derive(Clone, Debug)]
@@ -90,9 +88,8 @@ impl Known {
     ) -> Result<(), LakeError> {
         let mut bytes = self.bytes();
         let unknown: Vec<i64> = entries.iter().copied().filter(|version| *version >= self.below).collect();
-        let reads = futures::stream::iter(unknown).map(|version| place.read(version)).buffered(READ_AHEAD);
-        let mut reads = std::pin::pin!(reads);
-        while let Some(commit) = reads.try_next().await? {
+        let mut commits = std::pin::pin!(place.entries(unknown));
+        while let Some(commit) = commits.try_next().await? {
             let Some(commit) = commit else { continue };
             let changes = commit.changes(place.kind).map_err(|e| place.error(e))?;
             let version = changes.version;

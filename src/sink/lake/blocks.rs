@@ -13,7 +13,6 @@ use arrow::buffer::ScalarBuffer;
 use arrow::compute::{filter_record_batch, interleave_record_batch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::PutPayload;
 
@@ -142,8 +141,8 @@ impl Table {
     }
 
     async fn put(&self, new: Encoded) -> Result<NewFile, LakeError> {
-        let (size, written) = (new.bytes.iter().map(|piece| piece.len() as u64).sum(), self.clock.now());
-        self.place.store.put(&self.place.file(&new.path), PutPayload::from_iter(new.bytes)).await?;
+        let (size, written) = (new.bytes.content_length() as u64, self.clock.now());
+        self.place.store.put(&self.place.file(&new.path), new.bytes).await?;
         let sessions = self.tags(&new.sessions);
         let file = TableFile { path: new.path, size, date: new.date, sessions };
         Ok(NewFile { file, rows: new.rows, stats: new.stats.json(), written })
@@ -251,7 +250,7 @@ fn sorted(blocks: &[Block], keys: &[Keys<'_>]) -> Result<BTreeMap<i32, Vec<Place
 struct Encoded {
     date: i32,
     path: String,
-    bytes: Vec<Bytes>,
+    bytes: PutPayload,
     rows: usize,
     stats: FileStats,
     /// Sorted, each once.

@@ -16,8 +16,8 @@ use super::log::{self, Commit, State};
 use super::store::Store;
 use super::table::TableKind;
 
-/// Log entries read at a time.
-pub(super) const READ_AHEAD: usize = 32;
+/// Log entries read at a time: small, and each a round trip.
+const READ_AHEAD: usize = 32;
 
 /// Where a table is.
 #[derive(Clone)]
@@ -54,10 +54,18 @@ impl Place {
         bytes.map(|bytes| Commit::parse(version, &bytes).map_err(|e| self.error(e))).transpose()
     }
 
+    /// The entries of these versions, in their order; `None` for one that is not there.
+    pub fn entries(
+        &self,
+        versions: impl IntoIterator<Item = i64>,
+    ) -> impl Stream<Item = Result<Option<Commit>, LakeError>> {
+        futures::stream::iter(versions).map(|version| self.read(version)).buffered(READ_AHEAD)
+    }
+
     /// The entries after `version`, in order, up to the first that is missing.
     fn entries_after(&self, version: i64) -> impl Stream<Item = Result<Commit, LakeError>> {
-        let entries = futures::stream::iter(version + 1..).map(|version| self.read(version)).buffered(READ_AHEAD);
-        entries.map(Result::transpose).take_while(|entry| future::ready(entry.is_some())).filter_map(future::ready)
+        let entries = self.entries(version + 1..).map(Result::transpose);
+        entries.take_while(|entry| future::ready(entry.is_some())).filter_map(future::ready)
     }
 
     /// The version of the last checkpoint, as the log's hint says.

@@ -17,7 +17,8 @@ use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderOptions, RowFilter};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::statistics::Statistics;
 
 use super::decode::{self, Batch};
 use super::error::LakeError;
@@ -96,7 +97,7 @@ pub(super) async fn batches(
     let reader = Ranges { store: store.root.clone(), path: path.clone(), size: file.size };
     let name = path.to_string();
     let failed = move |source| LakeError::Parquet { file: name.clone(), source };
-    let builder = Reader::new(reader).await.map_err(failed.clone())?.with_batch_size(rows);
+    let builder = filled(Reader::new(reader).await.map_err(failed.clone())?).with_batch_size(rows);
     let batches = builder.build().map_err(failed.clone())?.map_err(failed);
     Ok(batches.and_then(move |batch| future::ready(decode::conform(path.as_ref(), kind, &batch))).boxed())
 }
@@ -173,7 +174,7 @@ async fn rows<R: Row>(
     sessions: Option<Arc<HashSet<String>>>,
 ) -> Result<Vec<R>, LakeError> {
     let failed = |source| LakeError::Parquet { file: path.to_string(), source };
-    let mut builder = Reader::new(reader).await.map_err(failed)?.with_batch_size(BATCH_ROWS);
+    let mut builder = filled(Reader::new(reader).await.map_err(failed)?).with_batch_size(BATCH_ROWS);
     if let Some(sessions) = sessions {
         builder = only(builder, sessions).map_err(failed)?;
     }
@@ -183,6 +184,26 @@ async fn rows<R: Row>(
         rows.extend(R::decode(&Batch::new(path.as_ref(), R::KIND, &batch)?, date)?);
     }
     Ok(rows)
+}
+
+/// Leaves out columns without a value, which a small file has many of: for each one that is read a decompressor is set
+/// up, whatever is in it.
+fn filled(builder: Reader) -> Reader {
+    let schema = builder.parquet_schema();
+    let groups = builder.metadata().row_groups();
+    let is_null = |group: &RowGroupMetaData, leaf: usize| {
+        let chunk = group.column(leaf);
+        let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
+        nulls.is_some_and(|nulls| i64::try_from(nulls) == Ok(chunk.num_values()))
+    };
+    // A list without items counts as a null among its items; a struct is read with all of its members or not at all.
+    let is_plain = |leaf: usize| {
+        let column = schema.column(leaf);
+        column.max_rep_level() == 0 && column.max_def_level() == 1 && column.path().parts().len() == 1
+    };
+    let empty = |leaf: &usize| is_plain(*leaf) && groups.iter().all(|group| is_null(group, *leaf));
+    let mask = ProjectionMask::leaves(schema, (0..schema.num_columns()).filter(|leaf| !empty(leaf)));
+    builder.with_projection(mask)
 }
 
 /// Leaves out row groups whose range of session ids holds none of `sessions`, and decodes the other columns of the
@@ -215,4 +236,32 @@ fn candidates(builder: &Reader, sessions: &HashSet<String>) -> Result<Vec<usize>
             || sessions.iter().any(|id| (low.value(*group)..=high.value(*group)).contains(&id.as_str()))
     };
     Ok((0..metadata.len()).filter(may_hold).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::lake::TableKind;
+    use crate::sink::lake::testing::{TestLake, fact};
+
+    #[tokio::test]
+    async fn columns_without_a_value_are_not_read_and_come_back_as_nulls() {
+        let lake = TestLake::new().await;
+        let mut traced = fact("a", 1, Kind::Prompt, 0);
+        traced.columns.trace_id = Some("0af7651916cd43dd8448eb211c80319c".to_owned());
+        lake.append(&[fact("a", 0, Kind::Prompt, 0), traced.clone()]).await;
+        let table = lake.table(TableKind::Facts).await;
+        let file = table.files().await.unwrap().pop().unwrap();
+        let (store, path) = (&table.place.store, table.location(&file));
+        let reader = Ranges { store: store.root.clone(), path: path.clone(), size: file.size };
+        let batches = filled(Reader::new(reader).await.unwrap()).build().unwrap();
+        let read: Vec<&str> = batches.schema().fields().iter().map(|field| field.name().as_str()).collect();
+        let (some, none) = (["session_id", "content", "trace_id", "truncated"], ["span_id", "end_time", "cost_usd"]);
+        assert!(
+            some.iter().all(|name| read.contains(name)) && !none.iter().any(|name| read.contains(name)),
+            "{read:?}"
+        );
+        let rows: Vec<crate::model::Fact> = super::read(store, path, &file, None).await.unwrap();
+        assert_eq!(rows, [fact("a", 0, Kind::Prompt, 0), traced]);
+    }
 }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 
 use super::error::LakeError;
 use super::lease::Fence;
 use super::log::State;
 pub use super::open::Lake;
-use super::place::{Place, READ_AHEAD};
+use super::place::Place;
 use super::reader;
 pub use super::reader::Seen;
 use super::row::{Row, day_of};
@@ -196,8 +196,7 @@ impl Table {
     /// What commits after `version` (exclusive) changed, up to this handle's version. `None` when the log no longer
     /// reaches back that far: start from `files`.
     pub async fn changes_since(&self, version: i64) -> Result<Option<Vec<CommitChanges>>, LakeError> {
-        let versions = futures::stream::iter(version + 1..=self.version());
-        let mut commits = versions.map(|version| self.place.read(version)).buffered(READ_AHEAD);
+        let mut commits = std::pin::pin!(self.place.entries(version + 1..=self.version()));
         let mut changes = Vec::new();
         while let Some(commit) = commits.try_next().await? {
             let Some(commit) = commit else { return Ok(None) };

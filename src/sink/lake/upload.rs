@@ -1,8 +1,7 @@
 //! A file on its way to the store while it is being made: in parts, few of which are in memory.
 
-use bytes::Bytes;
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, WriteMultipart};
+use object_store::{ObjectStoreExt, PutPayload, WriteMultipart};
 
 use super::error::LakeError;
 use super::store::Store;
@@ -32,8 +31,8 @@ impl Upload {
     }
 
     /// Waits while too many parts are on their way.
-    pub async fn write(&mut self, pieces: Vec<Bytes>) -> Result<(), LakeError> {
-        for piece in pieces {
+    pub async fn write(&mut self, bytes: PutPayload) -> Result<(), LakeError> {
+        for piece in bytes {
             self.size += piece.len() as u64;
             self.parts.put(piece);
             self.parts.wait_for_capacity(IN_FLIGHT).await.map_err(|e| LakeError::store(&self.path, e))?;

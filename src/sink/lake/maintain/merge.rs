@@ -23,7 +23,7 @@ use crate::sink::lake::{LakeError, NewFile, Table, TableFile, TableKind, heavy};
 const PIECE_ROWS: usize = 2048;
 const PIECE_BYTES: usize = 4 << 20;
 /// Rows that are read of all sources together.
-const ROWS_HELD: usize = 8192;
+const ROWS_HELD: usize = 4096;
 
 /// What a merge needs of a table: it follows no log, so that it can go on beside whoever does.
 #[derive(Clone)]
@@ -50,7 +50,7 @@ impl Merger {
         form: Form,
         handle: Handle,
     ) -> Result<Option<Vec<NewFile>>, LakeError> {
-        let rows = (ROWS_HELD / files.len().max(1)).clamp(128, 2048);
+        let rows = (ROWS_HELD / files.len().max(1)).clamp(128, 1024);
         let mut sources = Vec::with_capacity(files.len());
         for file in files {
             let path = self.place.file(&file.path);
@@ -79,6 +79,8 @@ struct Source {
     /// Where its present batch is among those held.
     held: usize,
     keys: Rows,
+    /// Bytes of a row of it, about.
+    row_bytes: usize,
     next: usize,
 }
 
@@ -102,7 +104,7 @@ impl Merge {
         let schema = file_schema(kind);
         let types = order(kind).iter().filter_map(|name| schema.field_with_name(name).ok());
         let converter = RowConverter::new(types.map(|field| SortField::new(field.data_type().clone())).collect())?;
-        let empty = |batches| Source { batches, held: 0, keys: converter.empty_rows(0, 0), next: 0 };
+        let empty = |batches| Source { batches, held: 0, keys: converter.empty_rows(0, 0), row_bytes: 0, next: 0 };
         Ok(Merge {
             kind,
             sources: batches.into_iter().map(empty).collect(),
@@ -155,10 +157,10 @@ impl Merge {
             let Some(batch) = self.sources[source].batches.try_next().await? else { return Ok(()) };
             let keys = order(self.kind).iter().filter_map(|name| batch.column_by_name(name).cloned());
             let keys = self.converter.convert_columns(&keys.collect::<Vec<_>>())?;
-            let held = self.held.len();
-            self.held.push(batch);
             let state = &mut self.sources[source];
-            (state.held, state.keys, state.next) = (held, keys, 0);
+            state.row_bytes = batch.get_array_memory_size() / batch.num_rows().max(1);
+            (state.held, state.keys, state.next) = (self.held.len(), keys, 0);
+            self.held.push(batch);
         }
         let state = &self.sources[source];
         self.heads.push(Reverse((state.keys.row(state.next).owned(), source)));
@@ -168,9 +170,8 @@ impl Merge {
     fn pick(&mut self, source: usize) {
         let state = &mut self.sources[source];
         self.picked.push((state.held, state.next));
+        self.picked_bytes += state.row_bytes;
         state.next += 1;
-        let batch = &self.held[state.held];
-        self.picked_bytes += batch.get_array_memory_size() / batch.num_rows().max(1);
     }
 
     /// Writes what was picked, and lets go of the batches that are read to their end.

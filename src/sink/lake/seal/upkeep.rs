@@ -157,7 +157,7 @@ impl WorkspaceSealer {
     fn choose(&self, now: Now, thorough: bool) -> Option<Choice> {
         let today = day_of(now.wall);
         // Whoever asks for everything does nothing else.
-        let held_bytes = if thorough { 32 } else { 4 } * self.options.round_bytes as u64;
+        let held_bytes = if thorough { 32 } else { 3 } * self.options.round_bytes as u64;
         let running: HashSet<u64> = self.live.stored_running().map(|id| self.events.session_tag(id)).collect();
         let settled =
             |file: &&Arc<TableFile>| !file.sessions.iter().flat_map(|s| s.iter()).any(|s| running.contains(s));
