@@ -29,6 +29,7 @@ use super::live::{LiveTable, Lively};
 use super::memory::Share;
 use super::options::QueryOptions;
 use super::tables::{LakeTable, STORE};
+use super::windows::Windows;
 use super::yielding::Yielding;
 use crate::clock::Clock;
 use crate::model::Workspace;
@@ -162,6 +163,7 @@ impl Engine {
             .with_default_features()
             .with_analyzer_rule(Arc::new(Growth { most: shared.options.session_memory / 2 }))
             .with_physical_optimizer_rule(Arc::new(Yielding))
+            .with_physical_optimizer_rule(Arc::new(Windows))
             .build();
         let context = SessionContext::new_with_state(state);
         let catalog: Arc<dyn CatalogProvider> = Arc::new(catalog);

@@ -52,6 +52,9 @@ impl AnalyzerRule for Growth {
 
 impl Growth {
     fn guard(&self, expr: Expr) -> Result<Transformed<Expr>> {
+        if pattern(&expr).is_some_and(|pattern| !is_constant(pattern)) {
+            return not_impl_err!("a regular expression is a constant here: it may not differ from row to row");
+        }
         Ok(Transformed::yes(match expr {
             Expr::ScalarFunction(ScalarFunction { func, args }) => {
                 if args.iter().filter(|value| !matches!(value, Expr::Literal(..))).count() > VALUES {
@@ -84,6 +87,28 @@ impl Growth {
         }
         Ok(window)
     }
+}
+
+/// The regular expression in an expression. Each is compiled, to 10 MiB at most.
+fn pattern(expr: &Expr) -> Option<&Expr> {
+    use Operator::{RegexIMatch, RegexMatch, RegexNotIMatch, RegexNotMatch};
+    match expr {
+        Expr::BinaryExpr(BinaryExpr {
+            op: RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch, right, ..
+        }) => Some(right),
+        Expr::SimilarTo(like) => Some(&like.pattern),
+        Expr::ScalarFunction(call) if call.name().starts_with("regexp_") => call.args.get(1),
+        _ => None,
+    }
+}
+
+/// Whether it is the same for all rows, as far as the statement's text tells.
+fn is_constant(expr: &Expr) -> bool {
+    let differs = |expr: &Expr| {
+        let differs = matches!(expr, Expr::Column(_) | Expr::OuterReferenceColumn(..) | Expr::ScalarSubquery(_));
+        Ok(differs || expr.is_volatile())
+    };
+    !expr.exists(differs).unwrap_or(true)
 }
 
 /// A statement's long texts as views, of which rows share one copy.

@@ -9,6 +9,7 @@
 //! yielding  joins that give way to deadlines                 work       a statement that runs, and its rows
 //! growth    what may become of texts in one step             guarded    functions that hold it
 //! sizes     how large values are                             stand_ins  functions for `||` and a window's value
+//! windows   what they keep, counted
 //! remote    the same rows from a server                      ipc        rows as Arrow's messages, between the two
 //! ```
 //!
@@ -38,6 +39,7 @@ mod sizes;
 mod stand_ins;
 mod statement;
 mod tables;
+mod windows;
 mod wire;
 mod work;
 mod yielding;
