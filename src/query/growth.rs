@@ -104,11 +104,9 @@ fn pattern(expr: &Expr) -> Option<&Expr> {
 
 /// Whether it is the same for all rows, as far as the statement's text tells.
 fn is_constant(expr: &Expr) -> bool {
-    let differs = |expr: &Expr| {
-        let differs = matches!(expr, Expr::Column(_) | Expr::OuterReferenceColumn(..) | Expr::ScalarSubquery(_));
-        Ok(differs || expr.is_volatile())
-    };
-    !expr.exists(differs).unwrap_or(true)
+    let of_a_row =
+        |expr: &Expr| Ok(matches!(expr, Expr::Column(_) | Expr::OuterReferenceColumn(..) | Expr::ScalarSubquery(_)));
+    !expr.is_volatile() && !expr.exists(of_a_row).unwrap_or(true)
 }
 
 /// A statement's long texts as views, of which rows share one copy.

@@ -57,11 +57,11 @@ impl PhysicalOptimizerRule for Windows {
 /// How often a window has what it reads.
 fn kept(node: &dyn ExecutionPlan) -> usize {
     let node = node as &dyn Any;
-    let far = |window: &BoundedWindowAggExec| window.window_expr().iter().any(|expr| is_far(expr.get_window_frame()));
-    match node.downcast_ref::<BoundedWindowAggExec>() {
-        Some(window) => usize::from(far(window)),
-        None => WHOLE * usize::from(node.is::<WindowAggExec>()),
+    if node.is::<WindowAggExec>() {
+        return WHOLE;
     }
+    let far = |window: &BoundedWindowAggExec| window.window_expr().iter().any(|expr| is_far(expr.get_window_frame()));
+    usize::from(node.downcast_ref().is_some_and(far))
 }
 
 /// Whether a frame reaches over rows whose number is large, or unknown.

@@ -241,7 +241,7 @@ fn candidates(builder: &Reader, sessions: &HashSet<String>) -> Result<Vec<usize>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::lake::TableKind;
+    use crate::model::Fact;
     use crate::sink::lake::testing::{TestLake, fact};
 
     #[tokio::test]
@@ -261,7 +261,7 @@ mod tests {
             some.iter().all(|name| read.contains(name)) && !none.iter().any(|name| read.contains(name)),
             "{read:?}"
         );
-        let rows: Vec<crate::model::Fact> = super::read(store, path, &file, None).await.unwrap();
+        let rows = super::read::<Fact>(store, path, &file, None).await.unwrap();
         assert_eq!(rows, [fact("a", 0, Kind::Prompt, 0), traced]);
     }
 }

@@ -34,6 +34,13 @@ fn hostile_statements_are_refused_or_stopped() {
         ("SELECT repeat('x', 1000000000)", "42601"),
         ("SELECT levenshtein('x', 'y')", "42601"),
         ("SELEKT 1", "42601"),
+        (
+            "SELECT count(*) FROM generate_series(1, 8192) WHERE 'a' ~ ('(a{1,900}){1,' || (value % 90 + 1)::text || '}')",
+            "0A000",
+        ),
+        ("SELECT 'a' ~ (SELECT user_email FROM events LIMIT 1)", "0A000"),
+        ("SELECT 'a' SIMILAR TO (random()::text)", "0A000"),
+        ("SELECT regexp_replace('a', user_email, 'b') FROM events", "0A000"),
     ] {
         let answer = client.ask(statement);
         assert_eq!(answer["error"], expected, "{statement}: {answer}");
@@ -79,8 +86,6 @@ fn greedy_statements_are_stopped_and_harm_nobody() {
         "SELECT 'a' ~ '((a{1,1000}){1,1000}){1,1000}'".to_owned(),
         "SELECT generate_series(1, 100000000000)".to_owned(),
         "SELECT array_length(range(0, 100000000000))".to_owned(),
-        "SELECT count(*) FROM generate_series(1, 8192) WHERE 'a' ~ ('(a{1,900}){1,' || (value % 90 + 1)::text || '}')"
-            .to_owned(),
     ];
     let sending = std::sync::atomic::AtomicBool::new(true);
     let slowest = std::thread::scope(|scope| {
@@ -105,8 +110,7 @@ fn greedy_statements_are_stopped_and_harm_nobody() {
         sending.store(false, std::sync::atomic::Ordering::Relaxed);
         for (statement, answer, took) in asked {
             // What is answered in spite of all was not greedy: there is no backtracking in regular expressions here.
-            let stopped =
-                ["57014", "53200", "54000", "42601", "22000", "0A000"].iter().any(|state| answer["error"] == *state);
+            let stopped = ["57014", "53200", "54000", "42601", "22000"].iter().any(|state| answer["error"] == *state);
             assert!(stopped || answer["rows"] == json!([[false]]), "{statement}: {answer}");
             assert!(took < PATIENCE, "{statement}: {took:?}");
         }
