@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::model::Workspace;
 use crate::sink::lake::tombstones::Tombstones;
-use crate::sink::lake::{Lake, LakeError, Table, TableFile, TableKind};
+use crate::sink::lake::{Lake, LakeError, Table, TableFile, TableKind, Tags};
 
 /// A list of files is read anew when it is older.
 const FRESH: Duration = Duration::from_millis(500);
@@ -87,7 +87,7 @@ impl Files {
         let may_hold = |file: &TableFile| tags.as_ref().is_none_or(|tags| file.may_hold(tags));
         let files = table.files().await?.into_iter().filter(may_hold);
         let tombstones = self.tombstones(workspace).filter(|_| kind != TableKind::Audit);
-        let buried = |held: &Option<Arc<[u64]>>| {
+        let buried = |held: &Option<Tags>| {
             let may =
                 |tombstones: &Tombstones| held.as_ref().is_none_or(|tags| tombstones.may_be_among(workspace, tags));
             tombstones.is_some_and(may)

@@ -110,12 +110,11 @@ pub async fn open_lake(config: &Config) -> Result<Lake> {
 
 /// Opens only the files that can hold the session.
 async fn events_of(table: &Table, session: &Session) -> Result<Vec<Event>, LakeError> {
-    let tag = table.session_tag(&session.session_id);
+    let tags = [table.session_tag(&session.session_id)];
     let wanted = HashSet::from([session.session_id.clone()]);
     let mut events = Vec::new();
     for file in table.files().await? {
-        let tagged = file.sessions.as_ref().is_none_or(|tags| tags.contains(&tag));
-        if file.date == session.date && tagged {
+        if file.date == session.date && file.may_hold(&tags) {
             events.extend(table.read_events(&file, Some(&wanted)).await?);
         }
     }

@@ -10,6 +10,7 @@ use futures::TryStreamExt;
 use super::error::LakeError;
 use super::place::Place;
 use super::table::TableFile;
+use super::tags::Tags;
 
 /// Bytes that are kept of all tables together, about. What does not fit is read anew each time.
 const MOST: usize = 16 << 20;
@@ -25,7 +26,7 @@ pub(super) struct Addition {
 
 impl Addition {
     fn bytes(&self) -> usize {
-        size_of::<Addition>() + self.file.path.len() + self.file.sessions.as_ref().map_or(0, |tags| tags.len() * 8)
+        size_of::<Addition>() + self.file.path.len() + self.file.sessions.as_ref().map_or(0, Tags::bytes)
     }
 }
 

@@ -363,8 +363,8 @@ mod tests {
             tags.sort_unstable();
             tags
         };
-        assert_eq!(files[0].file.sessions.as_deref(), Some(&*tags(&["a", "b"])));
-        assert_eq!(files[1].file.sessions.as_deref(), Some(&*tags(&["a"])));
+        assert_eq!(files[0].file.listed(), Some(&*tags(&["a", "b"])));
+        assert_eq!(files[1].file.listed(), Some(&*tags(&["a"])));
         let read = table.read_facts(&files[0].file, None).await.unwrap();
         assert_eq!(read.len(), 10_007);
         assert!(read.is_sorted_by_key(|fact| (fact.session_id.clone(), fact.time, fact.fact_id)));

@@ -4,10 +4,7 @@
 //! small file that is applied as it comes, so that following a table costs what is new and not what is there.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use chrono::{Days, NaiveDate};
 use deltalake_core::DeltaTableError;
@@ -19,9 +16,8 @@ use uuid::Uuid;
 use super::layout::{delta_schema, logged_columns};
 use super::lease::Fence;
 use super::table::{Change, CommitChanges, TableFile, TableKind};
+use super::tags::Tags;
 
-/// The tag of an `Add` that lists the sessions in the file: base64 of sorted little-endian 64-bit keyed hashes.
-const SESSIONS_TAG: &str = "sessionlake.sessions";
 /// The newest writer protocol that we write by.
 pub(super) const WRITER_VERSION: i32 = 2;
 /// Where commits carry their own random name, by which a writer recognises its own after a lost reply.
@@ -115,7 +111,7 @@ pub(super) fn commit(kind: TableKind, change: &Change, data_change: bool, operat
             modification_time: now_ms,
             data_change,
             stats: Some(new.stats.clone()),
-            tags: new.file.sessions.as_deref().map(tags),
+            tags: new.file.sessions.as_ref().map(Tags::logged),
             ..Add::default()
         })
     }));
@@ -156,24 +152,12 @@ fn remove(kind: TableKind, file: &TableFile, data_change: bool, now_ms: i64) -> 
     }
 }
 
-fn tags(sessions: &[u64]) -> HashMap<String, Option<String>> {
-    let bytes: Vec<u8> = sessions.iter().flat_map(|tag| tag.to_le_bytes()).collect();
-    HashMap::from([(SESSIONS_TAG.to_owned(), Some(BASE64_STANDARD.encode(bytes)))])
-}
-
-fn sessions(tags: Option<&HashMap<String, Option<String>>>) -> Option<Arc<[u64]>> {
-    let text = tags?.get(SESSIONS_TAG)?.as_ref()?;
-    let bytes = BASE64_STANDARD.decode(text).ok()?;
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    rest.is_empty().then(|| chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect())
-}
-
 /// The tags of every file that an entry adds.
 #[cfg(test)]
-pub(super) fn commit_tags(bytes: &[u8]) -> Vec<Arc<[u64]>> {
+pub(super) fn commit_tags(bytes: &[u8]) -> Vec<Tags> {
     let lines = std::str::from_utf8(bytes).unwrap_or_default().lines();
     let adds = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok()?.get("add").cloned());
-    adds.filter_map(|add| sessions(serde_json::from_value(add.get("tags")?.clone()).ok().as_ref())).collect()
+    adds.filter_map(|add| Tags::of_logged(&serde_json::from_value(add.get("tags")?.clone()).ok()?)).collect()
 }
 
 /// An `Add` as we keep it; `None` when its partition is no day.
@@ -183,7 +167,7 @@ pub(super) fn table_file(kind: TableKind, add: &Add) -> Option<TableFile> {
         path: add.path.clone(),
         size: u64::try_from(add.size).ok()?,
         date: parse_day(day)?,
-        sessions: sessions(add.tags.as_ref()),
+        sessions: add.tags.as_ref().and_then(Tags::of_logged),
     })
 }
 
@@ -296,18 +280,6 @@ mod tests {
         assert_eq!(parse_day("__HIVE_DEFAULT_PARTITION__"), None);
     }
 
-    #[test]
-    fn tags_come_back_and_foreign_ones_are_unknown() {
-        for list in [vec![], vec![0], vec![1, u64::MAX]] {
-            assert_eq!(sessions(Some(&tags(&list))), Some(list.into()));
-        }
-        let foreign = |text: &str| HashMap::from([(SESSIONS_TAG.to_owned(), Some(text.to_owned()))]);
-        assert_eq!(sessions(Some(&foreign("AAAA"))), None, "no multiple of 8 bytes");
-        assert_eq!(sessions(Some(&foreign("?"))), None);
-        assert_eq!(sessions(Some(&HashMap::new())), None);
-        assert_eq!(sessions(None), None);
-    }
-
     /// Other engines read these lines: pinned as text.
     #[test]
     fn a_commit_as_it_stands_in_the_log() {
@@ -316,7 +288,7 @@ mod tests {
         let new = super::super::table::NewFile {
             file: TableFile {
                 path: "received_date=2026-01-02/q.parquet".into(),
-                sessions: Some([1].into()),
+                sessions: Tags::list(vec![1]),
                 ..file.clone()
             },
             rows: 1,

@@ -9,7 +9,7 @@
 //! open     the lake                    place    reading a table's log  commit   once, whatever fails
 //! additions  what the log's entries added, in memory
 //! evolve   columns that an older table lacks, or a newer one has beyond ours
-//! table    the tables, their files and their rows
+//! table    the tables, their files and their rows       tags     which sessions a file has rows of
 //! append   journal -> facts            seal     facts -> events, sessions      maintain  many files -> few
 //! rewrite  rows that are dropped or replaced, and what still held them
 //! bucket   an S3 bucket's older versions of objects, and uploads that were never finished
@@ -56,6 +56,7 @@ pub mod seal;
 mod stats;
 pub mod store;
 pub mod table;
+pub mod tags;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -77,4 +78,5 @@ pub use rewrite::{Anew, Erased, Erasure, Gone, Keep, Purged, Retention, Retentio
 pub use rewrite::{drop_files, erase_sessions, purge};
 pub use store::LakeOptions;
 pub use table::{Change, CommitChanges, Lake, NewFile, Table, TableFile, TableKind};
+pub use tags::Tags;
 pub use weight::fact as fact_bytes;

@@ -25,8 +25,8 @@ use super::error::LakeError;
 use super::heavy;
 use super::row::Row;
 use super::store::Store;
-use super::table::{TableFile, TableKind};
-use crate::model::{FactId, Kind};
+use super::table::{TableFile, TableKind, session_tag};
+use crate::model::{FactId, Kind, LakeKey};
 
 const SESSION: &str = "session_id";
 const FACT_ID: &str = "fact_id";
@@ -130,6 +130,37 @@ pub(super) async fn holds(
         }
     }
     Ok(false)
+}
+
+/// The tags of a file's sessions.
+pub(super) async fn session_tags(
+    store: &Store,
+    path: Path,
+    file: &TableFile,
+    key: &LakeKey,
+) -> Result<HashSet<u64>, LakeError> {
+    let reader = Ranges { store: store.root.clone(), path: path.clone(), size: file.size };
+    let (runtime, key) = (tokio::runtime::Handle::current(), key.clone());
+    heavy::run(move || runtime.block_on(tags(reader, path, &key))).await?
+}
+
+async fn tags(reader: Ranges, path: Path, key: &LakeKey) -> Result<HashSet<u64>, LakeError> {
+    let failed = |source| LakeError::Parquet { file: path.to_string(), source };
+    let builder = Reader::new(reader).await.map_err(failed)?.with_batch_size(BATCH_ROWS);
+    let mask = ProjectionMask::columns(builder.parquet_schema(), [SESSION]);
+    let mut batches = builder.with_projection(mask).build().map_err(failed)?;
+    let (mut tags, mut last) = (HashSet::new(), None);
+    while let Some(batch) = batches.try_next().await.map_err(failed)? {
+        let ids = arrow::compute::cast(batch.column(0), &DataType::Utf8)?;
+        for id in ids.as_string::<i32>().iter().flatten() {
+            // A session's rows stand together.
+            if last.as_deref() != Some(id) {
+                tags.insert(session_tag(key, id));
+                last = Some(id.to_owned());
+            }
+        }
+    }
+    Ok(tags)
 }
 
 /// As [`read`], three columns only.

@@ -1,7 +1,6 @@
 //! Tables and what can be done with them.
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::Arc;
 
 use futures::TryStreamExt;
 
@@ -14,12 +13,9 @@ use super::reader;
 pub use super::reader::Seen;
 use super::row::{Row, day_of};
 pub use super::store::LakeOptions;
+use super::tags::{MOST_LISTED, Tags};
 use crate::clock::Clock;
 use crate::model::{AuditEntry, Event, Fact, FactId, LakeKey, Session};
-
-/// A file of more sessions has no list of them: it would weigh more than it saves. One flush has fewer, because each
-/// session takes a fact at least, so that sealing can choose among the hot files.
-pub(super) const MAX_TAGS: usize = 32_768;
 
 /// What hashes of session ids are made for.
 pub(super) const SESSION_TAG: &str = "session tag";
@@ -41,27 +37,20 @@ pub struct TableFile {
     pub size: u64,
     /// The partition: days since 1970-01-01.
     pub date: i32,
-    /// Keyed hashes of the sessions in the file (`Table::session_tag`), sorted; `None`: unknown, may hold any.
-    pub sessions: Option<Arc<[u64]>>,
+    /// The sessions in the file; `None`: unknown, may hold any.
+    pub sessions: Option<Tags>,
 }
 
 impl TableFile {
     /// Whether it may hold rows of a session with one of these tags, ascending.
     pub fn may_hold(&self, tags: &[u64]) -> bool {
-        self.sessions.as_ref().is_none_or(|inside| meet(inside, tags))
+        self.sessions.as_ref().is_none_or(|inside| inside.may_have_one_of(tags))
     }
-}
 
-/// Whether two sorted lists have an item in common: the shorter one's are looked up in what is left of the longer.
-fn meet(a: &[u64], b: &[u64]) -> bool {
-    let (few, mut many) = if a.len() <= b.len() { (a, b) } else { (b, a) };
-    few.iter().any(|tag| match many.binary_search(tag) {
-        Ok(_) => true,
-        Err(next) => {
-            many = &many[next..];
-            false
-        }
-    })
+    /// The sessions in the file for certain, where the log lists them.
+    pub fn listed(&self) -> Option<&[u64]> {
+        self.sessions.as_ref()?.exact()
+    }
 }
 
 /// A written (and, locally, synced) file that no commit refers to yet.
@@ -270,9 +259,18 @@ impl Table {
     }
 
     /// The tags of sessions.
-    pub(super) fn tags(&self, sessions: &[String]) -> Option<Arc<[u64]>> {
-        let tags: BTreeSet<u64> = sessions.iter().take(MAX_TAGS + 1).map(|id| self.session_tag(id)).collect();
-        (tags.len() <= MAX_TAGS).then(|| tags.into_iter().collect())
+    pub(super) fn tags(&self, sessions: &[String]) -> Option<Tags> {
+        let tags: BTreeSet<u64> = sessions.iter().take(MOST_LISTED + 1).map(|id| self.session_tag(id)).collect();
+        Tags::list(tags.into_iter().collect())
+    }
+
+    /// The tags of a file's sessions for certain: where the log does not list them, the file is read.
+    pub(super) async fn tags_of(&self, file: &TableFile) -> Result<HashSet<u64>, LakeError> {
+        if let Some(listed) = file.listed() {
+            return Ok(listed.iter().copied().collect());
+        }
+        let read = reader::session_tags(&self.place.store, self.place.file(&file.path), file, &self.key).await;
+        self.explained(file, read).await
     }
 
     /// The facts of a file; with `sessions`, only theirs (row groups that cannot hold them are not decoded).
@@ -331,21 +329,5 @@ impl Table {
     ) -> Result<Vec<R>, LakeError> {
         let read = reader::read(&self.place.store, self.place.file(&file.path), file, sessions).await;
         self.explained(file, read).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_meet_where_they_share_an_item_wherever_it_stands() {
-        let long: Vec<u64> = (0..100).map(|n| n * 10).collect();
-        for at in [0, 10, 500, 990] {
-            assert!(meet(&long, &[at]) && meet(&[at, 1995, 2000], &long));
-        }
-        for none in [&[][..], &[5, 11, 985], &[991, 2000]] {
-            assert!(!meet(&long, none) && !meet(none, &long));
-        }
     }
 }

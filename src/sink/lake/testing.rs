@@ -1,8 +1,13 @@
 //! Synthetic facts and records for this stage's tests.
 
-use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::{Change, Lake, LakeError, LakeOptions, Table, TableKind};
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use super::maintain::{Chore, Form};
+use super::{Change, Fence, Lake, LakeError, LakeOptions, Table, TableFile, TableKind};
 use crate::enrich::fold::Folded;
 use crate::journal::Position;
 use crate::model::{
@@ -154,6 +159,19 @@ impl TestLake {
         let mut table = self.table(TableKind::Facts).await;
         let add = table.write_facts(facts).await.unwrap();
         table.commit(Change { add, ..Change::default() }).await.unwrap()
+    }
+
+    /// All files of a day of facts become one.
+    pub async fn merge_days(&self, form: Form) {
+        let mut table = self.table(TableKind::Facts).await;
+        let mut days: BTreeMap<i32, Vec<Arc<TableFile>>> = BTreeMap::new();
+        for file in table.files().await.unwrap() {
+            days.entry(file.date).or_default().push(Arc::new(file));
+        }
+        for files in days.into_values() {
+            let chore = Chore::merge(&table, files, form, &Arc::new(Semaphore::new(1))).unwrap();
+            chore.finish(&mut table, Fence::new(1)).await.unwrap();
+        }
     }
 
     pub async fn facts(&self) -> Vec<Fact> {

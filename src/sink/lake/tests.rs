@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::lease::Fence;
 use super::samples::{self, CANARY, DAY};
-use super::{Change, Lake, LakeError, LakeOptions, NewFile, Table, TableFile, TableKind};
+use super::{Change, Lake, LakeError, LakeOptions, NewFile, Table, TableFile, TableKind, Tags};
 use crate::clock::Clock;
 use crate::model::{Fact, LakeKey, Workspace};
 
@@ -146,7 +146,7 @@ async fn a_reopened_table_has_files_tags_and_transactions(options: LakeOptions) 
     let mut second = table(&options, TableKind::Facts).await;
     assert_eq!(second.version(), 1);
     assert_eq!(second.files().await.unwrap(), first.files().await.unwrap());
-    assert_eq!(second.files().await.unwrap()[0].sessions, Some([second.session_tag("s1")].into()));
+    assert_eq!(second.files().await.unwrap()[0].sessions, Tags::list(vec![second.session_tag("s1")]));
     assert_eq!(second.transaction_version("journal-1").await.unwrap(), Some(5));
     assert_eq!(second.transaction_version("journal-2").await.unwrap(), None);
 }
@@ -247,7 +247,7 @@ async fn only_asked_for_sessions_are_read(options: LakeOptions) {
     let read = table.read_events(&written[0].file, Some(&wanted)).await.unwrap();
     let expected: Vec<_> = events.iter().filter(|event| wanted.contains(&event.session_id)).cloned().collect();
     assert_eq!(read, expected);
-    assert_eq!(written[0].file.sessions.as_ref().map(|tags| tags.len()), Some(400));
+    assert_eq!(written[0].file.sessions.as_ref().map(Tags::count), Some(400));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::sink::lake::table::MAX_TAGS;
+use crate::sink::lake::tags::MOST_LISTED;
 use crate::sink::lake::{TableFile, TableKind};
 
 /// Steps of size. What is below the first is what a quiet second appends.
@@ -15,7 +15,7 @@ const SMALL: u64 = 1 << 20;
 const MEDIUM: u64 = 8 << 20;
 /// A file of that size, or of that many sessions, is never put together with others again.
 const LARGE: u64 = 64 << 20;
-const LARGE_TAGS: usize = MAX_TAGS / 2;
+const LARGE_TAGS: usize = MOST_LISTED / 2;
 /// As many small files in one partition are let be; as many medium ones.
 const SMALL_CROWD: usize = 32;
 const MEDIUM_CROWD: usize = 12;
@@ -125,12 +125,13 @@ impl View {
 
 /// Files whose list of sessions is unknown hold more of them than one has room for.
 pub fn is_large(file: &TableFile) -> bool {
-    file.size >= LARGE || file.sessions.as_ref().is_none_or(|sessions| sessions.len() >= LARGE_TAGS)
+    file.size >= LARGE || file.sessions.as_ref().is_none_or(|sessions| sessions.count() >= LARGE_TAGS)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::lake::Tags;
 
     const TODAY: i32 = 10;
 
@@ -139,7 +140,7 @@ mod tests {
     }
 
     fn files(count: usize, date: i32, size: u64) -> Vec<Arc<TableFile>> {
-        let file = |n| TableFile { path: format!("{date}/{size}/{n:04}"), size, date, sessions: Some([1].into()) };
+        let file = |n| TableFile { path: format!("{date}/{size}/{n:04}"), size, date, sessions: Tags::list(vec![1]) };
         (0..count).map(|n| Arc::new(file(n))).collect()
     }
 
@@ -166,13 +167,18 @@ mod tests {
         for n in 0..20_000u64 {
             let size = 20_000 + (n * 7919) % 3_000_000;
             arrived += size;
-            lake.push(Arc::new(TableFile { path: format!("{n:06}"), size, date: TODAY, sessions: Some([n].into()) }));
+            lake.push(Arc::new(TableFile {
+                path: format!("{n:06}"),
+                size,
+                date: TODAY,
+                sessions: Tags::list(vec![n]),
+            }));
             while let Some(inputs) = facts.choose(lake.iter()) {
                 let size = inputs.iter().map(|file| file.size).sum();
                 written += size;
                 lake.retain(|file| !inputs.contains(file));
                 let path = format!("{n:06}+");
-                lake.push(Arc::new(TableFile { path, size, date: TODAY, sessions: Some([n].into()) }));
+                lake.push(Arc::new(TableFile { path, size, date: TODAY, sessions: Tags::list(vec![n]) }));
             }
             let hot = lake.iter().filter(|file| !is_large(file)).count();
             assert!(hot <= 64, "{hot} hot files");

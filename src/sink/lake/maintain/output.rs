@@ -10,13 +10,23 @@ use crate::model::LakeKey;
 use crate::sink::lake::parquet::{FileWriter, GROUP_BYTES, Shape};
 use crate::sink::lake::place::Place;
 use crate::sink::lake::stats::FileStats;
-use crate::sink::lake::table::{MAX_TAGS, session_tag};
+use crate::sink::lake::table::session_tag;
+use crate::sink::lake::tags::{MOST_LISTED, MOST_SKETCHED};
 use crate::sink::lake::upload::Upload;
-use crate::sink::lake::{LakeError, NewFile, TableFile, log};
+use crate::sink::lake::{LakeError, NewFile, TableFile, Tags, log};
 
-/// A file ends when it has that many bytes, or nearly as many sessions as a list of them may have.
+/// A file ends when it has that many bytes, or nearly as many sessions as its tags may name.
 pub const TARGET: u64 = 128 << 20;
-const TAGS: usize = MAX_TAGS - 4096;
+/// Sessions that one batch brings at most.
+const MARGIN: usize = 4096;
+
+/// Sessions that the tags of a file can name.
+fn most_sessions(form: Form) -> usize {
+    match form {
+        Form::Hot => MOST_LISTED,
+        Form::Final => MOST_SKETCHED,
+    }
+}
 
 /// Where rows go, in order.
 pub struct Outputs {
@@ -53,7 +63,7 @@ impl Outputs {
             None => self.start().await?,
         };
         let written = output.write(batch, bytes, &self.key).await;
-        let full = output.upload.size() >= TARGET || output.tags.len() >= TAGS;
+        let full = output.upload.size() >= TARGET || output.tags.len() + MARGIN >= most_sessions(self.form);
         let output = self.open.insert(output);
         written?;
         if full {
@@ -91,7 +101,11 @@ impl Outputs {
         let Output { path, written, writer, mut upload, stats, tags, rows, .. } = output;
         upload.write(writer.finish()?).await?;
         let size = upload.finish().await?;
-        let sessions = (tags.len() <= MAX_TAGS).then(|| tags.into_iter().collect());
+        let tags = tags.into_iter().collect();
+        let sessions = match self.form {
+            Form::Hot => Tags::list(tags),
+            Form::Final => Tags::lasting(tags),
+        };
         let file = TableFile { path, size, date: self.date, sessions };
         self.done.push(NewFile { file, rows, stats: stats.json(), written });
         Ok(())

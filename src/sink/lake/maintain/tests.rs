@@ -55,8 +55,8 @@ async fn appends_go_on_beside_a_merge_and_every_row_is_there_once() {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 24);
-    let merged = table.files().await.unwrap().into_iter().find(|file| file.sessions.as_ref().unwrap().len() == 5);
-    assert!(merged.is_some_and(|file| file.sessions.unwrap().contains(&table.session_tag("s3"))));
+    let merged = table.files().await.unwrap().into_iter().find(|file| file.listed().unwrap().len() == 5);
+    assert!(merged.is_some_and(|file| file.listed().unwrap().contains(&table.session_tag("s3"))));
 }
 
 #[tokio::test]

@@ -178,8 +178,8 @@ async fn any_left(lake: &Lake, workspace: &Workspace, sessions: &HashSet<String>
     for kind in [TableKind::Facts, TableKind::Events, TableKind::Sessions] {
         let Some(table) = lake.existing(workspace, kind).await? else { continue };
         let tags = table.session_tags(sessions);
-        // Of files without tags every one was read.
-        if table.state.files.values().any(|file| file.sessions.is_some() && file.may_hold(&tags)) {
+        // What is appended is listed. Of files that are not, every one was read that may hold them.
+        if table.state.files.values().any(|file| file.listed().is_some() && file.may_hold(&tags)) {
             return Ok(true);
         }
     }

@@ -142,11 +142,12 @@ async fn expire_facts(table: &mut Table, fence: Fence, day: i32, held: &Arc<Held
     if old.is_empty() {
         return Ok(Rewritten::default());
     }
-    let going_on = Arc::new(going_on(table, &young).await?);
-    let unneeded = |file: &TableFile| {
-        file.sessions.as_ref().is_some_and(|inside| !inside.iter().any(|tag| going_on.contains(tag)))
-    };
-    let (whole, mixed): (Vec<_>, Vec<_>) = old.into_iter().partition(|file| held.is_empty() && unneeded(file));
+    let going_on = Arc::new(tags_of(table, &young).await?);
+    let (mut whole, mut mixed) = (Vec::new(), Vec::new());
+    for file in old {
+        let unneeded = held.is_empty() && table.tags_of(&file).await?.is_disjoint(&going_on);
+        if unneeded { whole.push(file) } else { mixed.push(file) }
+    }
     let mut done = drop_files(table, fence, whole).await?;
     if !mixed.is_empty() {
         let (held, key) = (held.clone(), table.key.clone());
@@ -162,16 +163,10 @@ async fn expire_facts(table: &mut Table, fence: Fence, day: i32, held: &Arc<Held
 }
 
 /// Tags of the sessions in these files: 8 bytes for each.
-async fn going_on(table: &Table, files: &[TableFile]) -> Result<HashSet<u64>, LakeError> {
+async fn tags_of(table: &Table, files: &[TableFile]) -> Result<HashSet<u64>, LakeError> {
     let mut tags = HashSet::new();
     for file in files {
-        match &file.sessions {
-            Some(inside) => tags.extend(inside.iter()),
-            None => {
-                let seen = table.read_seen(file).await?;
-                tags.extend(seen.iter().filter_map(|fact| fact.session_id.as_deref()).map(|id| table.session_tag(id)));
-            }
-        }
+        tags.extend(table.tags_of(file).await?);
     }
     Ok(tags)
 }

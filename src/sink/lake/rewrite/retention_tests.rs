@@ -9,6 +9,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::model::{Kind, Status};
 use crate::sink::lake::holds::{Held, Hold, HoldSubject, Holds};
+use crate::sink::lake::maintain::Form;
 use crate::sink::lake::testing::{TestLake, fact, tiny_fold};
 use crate::sink::lake::{LakeError, TableKind};
 
@@ -75,6 +76,27 @@ async fn old_facts_go_but_for_sessions_that_go_on_and_what_is_held() {
     let expired = run(&lake, retention, Held::default(), &mut Checked::default()).await;
     assert!(!sessions_of_facts(&lake).await.iter().any(|(session, _)| session == "held"), "once nothing holds it");
     assert_eq!(expired.facts.added, 0, "whole files go without being read");
+}
+
+/// Of files that stay the log tells roughly which sessions they have: whether one goes on is asked of the files.
+#[tokio::test(flavor = "multi_thread")]
+async fn old_facts_of_many_sessions_go_but_for_the_one_that_goes_on() {
+    let lake = lake_at(140).await;
+    let many = |name: &str, day: i64| -> Vec<_> {
+        (0..2000).map(|n| fact(&format!("{name}-{n}"), n, Kind::Prompt, day * DAY)).collect()
+    };
+    lake.append(&many("old", 100)).await;
+    lake.append(&[many("old", 101), vec![fact("goes-on", 1, Kind::Prompt, 101 * DAY)]].concat()).await;
+    lake.append(&[many("young", 139), vec![fact("goes-on", 2, Kind::Prompt, 139 * DAY)]].concat()).await;
+    lake.merge_days(Form::Final).await;
+    let files = lake.table(TableKind::Facts).await.files().await.unwrap();
+    assert!(files.len() == 3 && files.iter().all(|file| file.listed().is_none()));
+    let retention = Retention { facts: days(30), ..Retention::FOR_EVER };
+    let expired = run(&lake, retention, Held::default(), &mut Checked::default()).await;
+    let left = sessions_of_facts(&lake).await;
+    assert!(left.contains(&("goes-on".to_owned(), 101)) && !left.iter().any(|(session, _)| session.starts_with("old")));
+    assert_eq!(left.len(), 2002);
+    assert_eq!((expired.facts.removed.len(), expired.facts.added), (2, 1), "a day without one that goes on goes whole");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,8 +12,7 @@ pub struct Added {
     pub file: Arc<TableFile>,
 }
 
-/// The files of one table at one version. The sessions' tags are those that the table's own state holds: 8 bytes per
-/// pair of file and session, once.
+/// The files of one table at one version. The sessions' tags are those that the table's own state holds, once.
 #[derive(Default)]
 pub struct FileIndex {
     version: i64,
@@ -126,9 +125,15 @@ impl FileIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::lake::Tags;
 
     fn file(path: &str, sessions: Option<&[u64]>) -> TableFile {
-        TableFile { path: path.to_owned(), size: 1, date: 0, sessions: sessions.map(Into::into) }
+        TableFile {
+            path: path.to_owned(),
+            size: 1,
+            date: 0,
+            sessions: sessions.and_then(|tags| Tags::list(tags.to_vec())),
+        }
     }
 
     fn paths(index: &FileIndex, tags: &[u64]) -> Vec<String> {

@@ -49,7 +49,7 @@ pub async fn rewrite(
     let (whole, mixed): (Vec<_>, Vec<_>) = index
         .holding(tags.iter().copied())
         .into_iter()
-        .partition(|file| file.sessions.as_ref().is_some_and(|inside| inside.iter().all(|tag| tags.contains(tag))));
+        .partition(|file| file.listed().is_some_and(|inside| inside.iter().all(|tag| tags.contains(tag))));
     let (small, large): (Vec<_>, Vec<_>) = mixed.into_iter().partition(|file| file.size <= SMALL_BYTES);
     let read = |file: Arc<TableFile>| async move {
         Ok::<_, LakeError>((table.rows_beside(&file, sessions.clone()).await?, file))

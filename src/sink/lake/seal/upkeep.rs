@@ -160,7 +160,7 @@ impl WorkspaceSealer {
         let held_bytes = if thorough { 32 } else { 3 } * self.options.round_bytes as u64;
         let running: HashSet<u64> = self.live.stored_running().map(|id| self.events.session_tag(id)).collect();
         let settled =
-            |file: &&Arc<TableFile>| !file.sessions.iter().flat_map(|s| s.iter()).any(|s| running.contains(s));
+            |file: &&Arc<TableFile>| !file.listed().unwrap_or_default().iter().any(|tag| running.contains(tag));
         let whole = |file: &&Arc<TableFile>| !self.damage.is_given_up(&file.path);
         TableKind::ALL.into_iter().find_map(|kind| {
             let view = View { kind, today, held_bytes, thorough };

@@ -109,7 +109,7 @@ impl WorkspaceSealer {
 
     /// Follows the sessions stored as running. Only small files can hold them, see [`RUNNING_PER_FILE`].
     async fn resume(&mut self, now: Now) -> Result<(), LakeError> {
-        let small = |file: &&Arc<TableFile>| file.sessions.as_ref().is_some_and(|s| s.len() <= RUNNING_PER_FILE);
+        let small = |file: &&Arc<TableFile>| file.listed().is_some_and(|tags| tags.len() <= RUNNING_PER_FILE);
         let files: Vec<_> = self.session_files.files().filter(small).cloned().collect();
         let table = &self.sessions;
         let mut reads = futures::stream::iter(files)

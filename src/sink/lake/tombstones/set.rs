@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{Name, name};
 use crate::model::{LakeKey, Workspace};
+use crate::sink::lake::Tags;
 
 /// Newer tombstones are put among the sorted ones when there are that many.
 const UNSORTED: usize = 4096;
@@ -65,8 +66,8 @@ impl Tombstones {
         sets.get(workspace).is_none_or(|set| set.names.is_empty() && set.newer.is_empty())
     }
 
-    /// Whether a file with these tags (ascending) may hold rows of a buried session.
-    pub fn may_be_among(&self, workspace: &Workspace, tags: &[u64]) -> bool {
+    /// Whether a file with these tags may hold rows of a buried session.
+    pub fn may_be_among(&self, workspace: &Workspace, tags: &Tags) -> bool {
         let sets = self.0.sets.read().unwrap_or_else(PoisonError::into_inner);
         sets.get(workspace).is_some_and(|set| set.has_one_of(tags))
     }
@@ -88,22 +89,31 @@ impl Tombstones {
     }
 }
 
+/// A name begins with its session's tag.
+fn tag(name: &Name) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *name;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
 impl Set {
     fn find(&self, name: &Name) -> Option<bool> {
         let sorted = || self.names.binary_search(name).ok().map(|at| self.costs[at]);
         self.newer.get(name).copied().or_else(sorted)
     }
 
-    fn has_one_of(&self, tags: &[u64]) -> bool {
-        // A name begins with its session's tag.
-        let begins = |name: &Name, tag: u64| name.starts_with(&tag.to_le_bytes());
-        let sorted = |tag: u64| {
-            let at = self.names.partition_point(|name| name[..8] < tag.to_le_bytes()[..]);
-            self.names.get(at).is_some_and(|name| begins(name, tag))
+    /// The fewer are looked up among the more.
+    fn has_one_of(&self, tags: &Tags) -> bool {
+        let may_have = |name: &Name| tags.may_have_one_of(&[tag(name)]);
+        let sorted = match tags.exact() {
+            Some(list) if list.len() < self.names.len() => list.iter().any(|tag| self.has_named(*tag)),
+            _ => self.names.iter().any(may_have),
         };
-        let newer =
-            |name: &Name| name.first_chunk().is_some_and(|tag| tags.binary_search(&u64::from_le_bytes(*tag)).is_ok());
-        self.newer.keys().any(newer) || tags.iter().any(|tag| sorted(*tag))
+        sorted || self.newer.keys().any(may_have)
+    }
+
+    fn has_named(&self, wanted: u64) -> bool {
+        let at = self.names.partition_point(|name| name[..8] < wanted.to_le_bytes()[..]);
+        self.names.get(at).is_some_and(|name| tag(name) == wanted)
     }
 
     /// A second tombstone of a session changes nothing: what was promised first holds.
@@ -146,9 +156,16 @@ mod tests {
         }
         let tag = |n: &str| session_tag(tombstones.key(), n);
         for n in [0, 1, count - 1].map(|n| n.to_string()) {
-            assert!(tombstones.may_be_among(&a, &[tag(&n)]) && !tombstones.may_be_among(&b, &[tag(&n)]), "{n}");
+            let tags = Tags::list(vec![tag(&n)]).unwrap();
+            assert!(tombstones.may_be_among(&a, &tags) && !tombstones.may_be_among(&b, &tags), "{n}");
         }
-        assert!(!tombstones.may_be_among(&a, &[tag("x")]));
+        assert!(!tombstones.may_be_among(&a, &Tags::list(vec![tag("x")]).unwrap()));
+        let many = |from: u32| {
+            let mut tags: Vec<u64> = (from..from + 2000).map(|n| tag(&n.to_string())).collect();
+            tags.sort_unstable();
+            Tags::lasting(tags).unwrap()
+        };
+        assert!(tombstones.may_be_among(&a, &many(count - 1)) && !tombstones.may_be_among(&b, &many(count - 1)));
         assert!(!tombstones.contains(&a, "x") && !tombstones.contains(&b, "4") && tombstones.none_in(&b));
     }
 }
