@@ -6,6 +6,7 @@ use super::{REDACTOR, delivery, stays_readable};
 use crate::model::Signal;
 use crate::model::otlp::check;
 use crate::model::otlp::extent::Extent;
+use crate::model::otlp::wire::WireError;
 use crate::receiver::otlp::json;
 
 /// The signal that the first byte names, and the request behind it.
@@ -41,7 +42,12 @@ pub fn otlp_json(data: &[u8]) {
     let Some((signal, text)) = split(data) else { return };
     match json::to_protobuf(signal, text) {
         Ok(request) => {
-            check::request(signal, &request).expect("JSON becomes a sound request");
+            let checked = check::request(signal, &request);
+            // A text that is no id becomes an id of one byte, so that its record alone is rejected.
+            assert!(
+                matches!(checked, Ok(()) | Err(WireError::IdLength(_, 1))),
+                "JSON becomes a sound request: {checked:?}"
+            );
             protobuf(signal, &request);
         }
         Err(error) => assert!(!error.to_string().contains("quoted"), "{error}"),
