@@ -83,12 +83,13 @@ hostile: $(STAMP) ## Hostile inputs as a table against the release build, within
 	$(if $(BINARY),,cargo build --release)
 	$(VENV)/bin/python tests/hostile/run.py --binary $(or $(BINARY),$(RELEASE)) $(HOSTILE)
 
-# Without a sanitizer the pinned toolchain will do. New inputs go to fuzz/corpus; worthy ones belong in tests/fuzz_corpus.
+# Without a sanitizer the pinned toolchain will do. Journals are made in memory, where nothing waits
+# for a disk. New inputs go to fuzz/corpus; worthy ones belong in tests/fuzz_corpus.
 fuzz: ## Fuzzes each target (MINUTES=10 FUZZ=otlp_json); installs cargo-fuzz where it is missing
 	@command -v cargo-fuzz >/dev/null 2>&1 || cargo install --locked cargo-fuzz
 	@for target in $(FUZZ); do \
 	  mkdir -p fuzz/corpus/$$target && \
-	  cargo fuzz run --sanitizer none --target-dir $(or $(CARGO_TARGET_DIR),fuzz/target)/fuzz $$target \
+	  TMPDIR=$$(test -w /dev/shm && echo /dev/shm || echo $${TMPDIR:-/tmp}) cargo fuzz run --sanitizer none --target-dir $(or $(CARGO_TARGET_DIR),fuzz/target)/fuzz $$target \
 	    fuzz/corpus/$$target tests/fuzz_corpus/$$target -- \
 	    -max_total_time=$$(($(MINUTES) * 60)) -rss_limit_mb=1024 -timeout=20 -max_len=4096 || exit 1; \
 	done
