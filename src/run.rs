@@ -245,6 +245,7 @@ pub async fn start(mut config: Config, clock: Clock) -> Result<Running> {
         observe_seal(metrics.clone(), health.clone()),
     );
     let sealed = sealer.sealed();
+    watching.spawn(count_running(sealer.running(), metrics.clone()));
     if config.maintenance.enabled {
         sealing.spawn(sealer.run(appended, sealing.stop.subscribe()));
     } else {
@@ -378,6 +379,12 @@ fn observe_seal(metrics: Metrics, health: Health) -> Arc<dyn Fn(&Report) + Send 
         }
         health.set("lake", if report.failed { State::Degraded } else { State::Ok });
     })
+}
+
+async fn count_running(mut running: watch::Receiver<usize>, metrics: Metrics) {
+    while running.changed().await.is_ok() {
+        metrics.sessions_open.set(*running.borrow_and_update() as u64);
+    }
 }
 
 fn start_receiving(config: &Config, intake: &Intake, door: &Door, grpc: Port, http: Port) -> Stage {

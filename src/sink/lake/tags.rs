@@ -69,6 +69,7 @@ impl Tags {
     /// Whether a session with one of these tags, ascending, may be among them.
     pub fn may_have_one_of(&self, tags: &[u64]) -> bool {
         match self {
+            Tags::List(list) if list.len() < tags.len() => meet(tags, list.iter().copied()),
             Tags::List(list) => meet(list, tags.iter().copied()),
             Tags::Sketch(sketch) => meet(sketch, tags.iter().map(|tag| scaled(*tag, sketch.len()))),
         }

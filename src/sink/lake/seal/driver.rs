@@ -31,6 +31,7 @@ pub struct Sealer {
     context: Context,
     slots: BTreeMap<Workspace, Slot>,
     sealed: watch::Sender<Sealed>,
+    running: watch::Sender<usize>,
     /// Workspaces are looked for at that time again (mono).
     discover_at: i64,
     /// Another holder's fence was met: its epoch.
@@ -90,6 +91,7 @@ impl Sealer {
             context,
             slots: BTreeMap::new(),
             sealed: watch::Sender::default(),
+            running: watch::Sender::default(),
             discover_at: i64::MIN,
             fenced: None,
         }
@@ -98,6 +100,11 @@ impl Sealer {
     /// Follows the progress: wait here for a `facts` version instead of for a time.
     pub fn sealed(&self) -> watch::Receiver<Sealed> {
         self.sealed.subscribe()
+    }
+
+    /// Follows how many sessions run, in all workspaces; 0 while another process seals.
+    pub fn running(&self) -> watch::Receiver<usize> {
+        self.running.subscribe()
     }
 
     /// Runs until `stop` turns true (or its sender is gone), and then, as the holder of the lease, until every end that
@@ -109,6 +116,7 @@ impl Sealer {
             tracing::info!(epoch = ?lease.fence(), "this process seals sessions and keeps the tables good");
             let outcome = self.hold(&lease, &mut appended, &mut stop).await;
             self.slots.clear();
+            self.running.send_replace(0);
             if outcome == Outcome::Stopped {
                 return lease.release().await;
             }
@@ -209,6 +217,8 @@ impl Sealer {
             *sealed = progress;
             news
         });
+        let running = self.slots.values().filter_map(|slot| slot.sealer.as_ref()).map(WorkspaceSealer::running).sum();
+        self.running.send_if_modified(|known| std::mem::replace(known, running) != running);
     }
 
     /// When the next step is due, but for new facts that this process knows of.

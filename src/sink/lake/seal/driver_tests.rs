@@ -12,6 +12,7 @@ struct Running {
     appended: watch::Sender<Appended>,
     stop: watch::Sender<bool>,
     sealed: watch::Receiver<Sealed>,
+    count: watch::Receiver<usize>,
     reports: Arc<Mutex<Vec<Report>>>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -24,8 +25,8 @@ fn start(lake: &TestLake, timing: Timing) -> Running {
     let sealer = Sealer::new(lake.lake.clone(), lake.key.clone(), Clock::system(), options, observe);
     let (appended, follow) = watch::channel(Appended::default());
     let (stop, stopped) = watch::channel(false);
-    let sealed = sealer.sealed();
-    Running { appended, stop, sealed, reports, task: tokio::spawn(sealer.run(follow, stopped)) }
+    let (sealed, count) = (sealer.sealed(), sealer.running());
+    Running { appended, stop, sealed, count, reports, task: tokio::spawn(sealer.run(follow, stopped)) }
 }
 
 impl Running {
@@ -86,8 +87,10 @@ async fn time_alone_stores_a_running_session_and_ends_an_idle_one() {
     let mut running = start(&lake, timing);
     let version = lake.append(&[fact("s", 0, Kind::Prompt, now())]).await;
     running.tell(&lake, version);
+    running.count.wait_for(|count| *count == 1).await.unwrap();
     running.all_through(&lake, version).await;
     assert_eq!(lake.sessions().await.len(), 1);
+    running.count.wait_for(|count| *count == 0).await.unwrap();
     while lake.sessions().await[0].status == Status::Running {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -237,6 +237,11 @@ impl Sessions {
         })
     }
 
+    /// How many sessions run, whether their rows are stored or not.
+    pub fn running(&self) -> usize {
+        self.live.values().filter(|live| !live.ends()).count()
+    }
+
     /// Sessions whose stored rows say `running`.
     pub fn stored_running(&self) -> impl Iterator<Item = &String> {
         self.live.iter().filter(|(_, live)| live.stored == Some(Status::Running)).map(|(session, _)| session)

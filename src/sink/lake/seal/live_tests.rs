@@ -59,6 +59,7 @@ fn ends_go_first_and_others_do_not_starve() {
     let mut sessions = Sessions::new(Timing::default());
     (0..20).for_each(|n| sessions.touch(&format!("running{n:02}"), 1, received(0), at(0)));
     (0..20).for_each(|n| sessions.touch(&format!("ended{n:02}"), 1, ended(5), at(5)));
+    assert_eq!(sessions.running(), 20);
     let due = names(&sessions, at(6));
     assert_eq!(due.iter().filter(|name| name.starts_with("ended")).count(), 20);
     assert!(due[..20].iter().all(|name| name.starts_with("ended")));

@@ -236,6 +236,11 @@ impl WorkspaceSealer {
         if self.unscanned.is_empty() { self.live.next_due() } else { Some(i64::MIN) }
     }
 
+    /// Sessions whose end was not seen and that did not fall silent.
+    pub fn running(&self) -> usize {
+        self.live.running()
+    }
+
     /// `true` while the end of a session waits to be stored.
     pub fn has_ends(&self) -> bool {
         !self.unscanned.is_empty() || self.live.sealed_through(self.scanned).0 < self.scanned
