@@ -1,7 +1,8 @@
 -- One session, step by step, with its cost beside each reply.
 --     SET VARIABLE session = '...';    -- without it: the session that started last
 SET VARIABLE timeline_of = coalesce(getvariable('session'),
-    (SELECT session_id FROM sessions WHERE prompt_count > 0 ORDER BY start_time DESC LIMIT 1));
+    (SELECT session_id FROM sessions WHERE getvariable('session') IS NULL AND prompt_count > 0
+     ORDER BY start_time DESC LIMIT 1));
 SELECT
     seq,
     strftime(time, '%H:%M:%S') AS at,

@@ -60,12 +60,12 @@ impl Growth {
                 if args.iter().filter(|value| !matches!(value, Expr::Literal(..))).count() > VALUES {
                     return resources_err!("more than {VALUES} values are computed at a time");
                 }
-                let func = Arc::new(ScalarUDF::new_from_impl(Guarded::new(func, self.most)));
+                let func = Guarded::function(func, self.most);
                 Expr::ScalarFunction(ScalarFunction { func, args })
             }
             Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right }) => {
                 let func = Arc::new(ScalarUDF::new_from_impl(Joined::new()));
-                let func = Arc::new(ScalarUDF::new_from_impl(Guarded::new(func, self.most)));
+                let func = Guarded::function(func, self.most);
                 Expr::ScalarFunction(ScalarFunction { func, args: vec![*left, *right] })
             }
             Expr::WindowFunction(window) => Expr::WindowFunction(self.window(window)?),

@@ -50,8 +50,9 @@ pub struct Guarded {
 }
 
 impl Guarded {
-    pub fn new(inner: Arc<ScalarUDF>, most: usize) -> Guarded {
-        Guarded { inner, most }
+    /// The function `inner`, guarded.
+    pub fn function(inner: Arc<ScalarUDF>, most: usize) -> Arc<ScalarUDF> {
+        Arc::new(ScalarUDF::new_from_impl(Guarded { inner, most }))
     }
 
     /// Bytes that the result may have at most; 0 where it is about as large as what is given.
@@ -161,7 +162,7 @@ impl ScalarUDFImpl for Guarded {
 
     fn with_updated_config(&self, config: &datafusion::common::config::ConfigOptions) -> Option<ScalarUDF> {
         let updated = self.inner.inner().with_updated_config(config)?;
-        Some(ScalarUDF::new_from_impl(Guarded::new(Arc::new(updated), self.most)))
+        Some(ScalarUDF::new_from_impl(Guarded { inner: Arc::new(updated), most: self.most }))
     }
 
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
@@ -223,7 +224,7 @@ impl Hash for Guarded {
 fn guarded(expr: Expr, most: usize) -> Result<Expr> {
     let guard = |expr| match expr {
         Expr::ScalarFunction(ScalarFunction { func, args }) if !is_guarded(&func) => {
-            let func = Arc::new(ScalarUDF::new_from_impl(Guarded::new(func, most)));
+            let func = Guarded::function(func, most);
             Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args })))
         }
         other => Ok(Transformed::no(other)),
