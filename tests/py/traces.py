@@ -5,6 +5,7 @@ Prints a JSON list of {file, marker}. Arguments: a JSON list of directories, a J
 
 import json
 import os
+import re
 import sys
 
 import duckdb
@@ -21,6 +22,9 @@ def texts(path):
 
 def main():
     directories, markers = json.loads(sys.argv[1]), json.loads(sys.argv[2])
+    # One look for all of them: files are large, and markers many. The longest first, where one begins another.
+    any_marker = "|".join(re.escape(marker) for marker in sorted(markers, key=len, reverse=True)) or "(?!)"
+    in_text, in_bytes = re.compile(any_marker), re.compile(any_marker.encode())
     found = []
     for directory in directories:
         for folder, _, names in os.walk(directory):
@@ -32,9 +36,9 @@ def main():
                 except FileNotFoundError:
                     continue
                 text = texts(path) if raw[:4] == b"PAR1" else ""
-                for marker in markers:
-                    if marker.encode() in raw or marker in text or marker in path:
-                        found.append({"file": os.path.relpath(path, directory), "marker": marker})
+                met = {marker.decode() for marker in in_bytes.findall(raw)}
+                met.update(in_text.findall(text), in_text.findall(path))
+                found.extend({"file": os.path.relpath(path, directory), "marker": marker} for marker in sorted(met))
     print(json.dumps(found))
 
 
