@@ -144,7 +144,7 @@ impl Table {
         let (size, written) = (new.bytes.content_length() as u64, self.clock.now());
         self.place.store.put(&self.place.file(&new.path), new.bytes).await?;
         let sessions = self.tags(&new.sessions);
-        let file = TableFile { path: new.path, size, date: new.date, sessions };
+        let file = TableFile { path: new.path, size, date: new.date, sessions, lasting: false };
         Ok(NewFile { file, rows: new.rows, stats: new.stats.json(), written })
     }
 

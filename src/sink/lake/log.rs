@@ -18,6 +18,8 @@ use super::lease::Fence;
 use super::table::{Change, CommitChanges, TableFile, TableKind};
 use super::tags::Tags;
 
+/// The tag of an `Add` whose file was written to stay.
+const LASTING: &str = "sessionlake.lasting";
 /// The newest writer protocol that we write by.
 pub(super) const WRITER_VERSION: i32 = 2;
 /// Where commits carry their own random name, by which a writer recognises its own after a lost reply.
@@ -111,7 +113,7 @@ pub(super) fn commit(kind: TableKind, change: &Change, data_change: bool, operat
             modification_time: now_ms,
             data_change,
             stats: Some(new.stats.clone()),
-            tags: new.file.sessions.as_ref().map(Tags::logged),
+            tags: tags(&new.file),
             ..Add::default()
         })
     }));
@@ -152,6 +154,12 @@ fn remove(kind: TableKind, file: &TableFile, data_change: bool, now_ms: i64) -> 
     }
 }
 
+fn tags(file: &TableFile) -> Option<HashMap<String, Option<String>>> {
+    let lasting = file.lasting.then(|| (LASTING.to_owned(), Some(true.to_string())));
+    let tags: HashMap<_, _> = file.sessions.iter().flat_map(Tags::logged).chain(lasting).collect();
+    (!tags.is_empty()).then_some(tags)
+}
+
 /// The tags of every file that an entry adds.
 #[cfg(test)]
 pub(super) fn commit_tags(bytes: &[u8]) -> Vec<Tags> {
@@ -168,6 +176,7 @@ pub(super) fn table_file(kind: TableKind, add: &Add) -> Option<TableFile> {
         size: u64::try_from(add.size).ok()?,
         date: parse_day(day)?,
         sessions: add.tags.as_ref().and_then(Tags::of_logged),
+        lasting: add.tags.as_ref().is_some_and(|tags| tags.contains_key(LASTING)),
     })
 }
 
@@ -283,12 +292,18 @@ mod tests {
     /// Other engines read these lines: pinned as text.
     #[test]
     fn a_commit_as_it_stands_in_the_log() {
-        let file =
-            TableFile { path: "received_date=2026-01-02/p.parquet".into(), size: 9, date: 20_455, sessions: None };
+        let file = TableFile {
+            path: "received_date=2026-01-02/p.parquet".into(),
+            size: 9,
+            date: 20_455,
+            sessions: None,
+            lasting: false,
+        };
         let new = super::super::table::NewFile {
             file: TableFile {
                 path: "received_date=2026-01-02/q.parquet".into(),
                 sessions: Tags::list(vec![1]),
+                lasting: true,
                 ..file.clone()
             },
             rows: 1,
@@ -308,9 +323,10 @@ mod tests {
         assert_eq!(lines[3]["remove"]["dataChange"], false);
         let add = &lines[4]["add"];
         assert_eq!(add["partitionValues"], json!({"received_date": "2026-01-02"}));
-        assert_eq!(add["tags"], json!({"sessionlake.sessions": "AQAAAAAAAAA="}));
+        assert_eq!(add["tags"], json!({"sessionlake.sessions": "AQAAAAAAAAA=", "sessionlake.lasting": "true"}));
         assert_eq!((&add["size"], &add["dataChange"], &add["stats"]), (&json!(9), &json!(false), &json!("{}")));
         let parsed = Commit::parse(4, &text.into()).unwrap();
         assert!(parsed.is("op") && !parsed.is("other"));
+        assert_eq!(parsed.changes(TableKind::Facts).unwrap().added, [change.add[0].file.clone()]);
     }
 }

@@ -39,6 +39,8 @@ pub struct TableFile {
     pub date: i32,
     /// The sessions in the file; `None`: unknown, may hold any.
     pub sessions: Option<Tags>,
+    /// Whether it was written to stay: in large pages, with bloom filters.
+    pub lasting: bool,
 }
 
 impl TableFile {

@@ -13,7 +13,8 @@ use crate::sink::lake::{TableFile, TableKind};
 /// Steps of size. What is below the first is what a quiet second appends.
 const SMALL: u64 = 1 << 20;
 const MEDIUM: u64 = 8 << 20;
-/// A file of that size, or of that many sessions, is never put together with others again.
+/// A file of that size is never put together with others again; nor is one of that many sessions, once it is written to
+/// stay, or while its day goes on.
 const LARGE: u64 = 64 << 20;
 const LARGE_TAGS: usize = MOST_LISTED / 2;
 /// As many small files in one partition are let be; as many medium ones.
@@ -72,7 +73,7 @@ impl View {
     /// Files of one partition to put together, the most urgent; `None`: all is well.
     pub fn choose<'a>(&self, files: impl Iterator<Item = &'a Arc<TableFile>>) -> Option<Vec<Arc<TableFile>>> {
         let mut days: BTreeMap<i32, Vec<&Arc<TableFile>>> = BTreeMap::new();
-        for file in files.filter(|file| !is_large(file)) {
+        for file in files.filter(|file| !is_large(self.kind, file, self.today)) {
             days.entry(file.date).or_default().push(file);
         }
         let chosen = days.into_iter().filter_map(|(date, files)| self.of_day(date, files));
@@ -84,9 +85,10 @@ impl View {
         let over = is_over(self.kind, date, self.today);
         let small = files.partition_point(|file| file.size < SMALL);
         let medium = files.partition_point(|file| file.size < MEDIUM);
-        let crowd = match (over, self.thorough, self.kind) {
-            (true, true, _) => files.len() > 1,
-            (true, false, _) => files.len() >= OVER_CROWD || self.outgrown(&files),
+        let waits = |file: &&Arc<TableFile>| !file.lasting;
+        let crowd = match (over, self.thorough) {
+            (true, true) => files.len() > 1 || files.iter().any(waits),
+            (true, false) => files.iter().all(waits) || files.len() >= OVER_CROWD || self.outgrown(&files),
             _ => false,
         };
         let limit = match () {
@@ -97,7 +99,7 @@ impl View {
             () => return None,
         };
         let chosen = self.within_bounds(&files[..limit]);
-        (chosen.len() > 1).then_some(chosen)
+        (chosen.len() > 1 || (crowd && chosen.iter().any(|file| !file.lasting))).then_some(chosen)
     }
 
     /// What such files become.
@@ -123,9 +125,11 @@ impl View {
     }
 }
 
-/// Files whose list of sessions is unknown hold more of them than one has room for.
-pub fn is_large(file: &TableFile) -> bool {
-    file.size >= LARGE || file.sessions.as_ref().is_none_or(|sessions| sessions.count() >= LARGE_TAGS)
+/// Files whose sessions are unknown hold more of them than tags have room for.
+pub fn is_large(kind: TableKind, file: &TableFile, today: i32) -> bool {
+    let stays = file.lasting || !is_over(kind, file.date, today);
+    let crowded = || file.sessions.as_ref().is_none_or(|sessions| sessions.count() >= LARGE_TAGS);
+    file.size >= LARGE || (stays && crowded())
 }
 
 #[cfg(test)]
@@ -140,7 +144,13 @@ mod tests {
     }
 
     fn files(count: usize, date: i32, size: u64) -> Vec<Arc<TableFile>> {
-        let file = |n| TableFile { path: format!("{date}/{size}/{n:04}"), size, date, sessions: Tags::list(vec![1]) };
+        let file = |n| TableFile {
+            path: format!("{date}/{size}/{n:04}"),
+            size,
+            date,
+            sessions: Tags::list(vec![1]),
+            lasting: false,
+        };
         (0..count).map(|n| Arc::new(file(n))).collect()
     }
 
@@ -172,31 +182,67 @@ mod tests {
                 size,
                 date: TODAY,
                 sessions: Tags::list(vec![n]),
+                lasting: false,
             }));
             while let Some(inputs) = facts.choose(lake.iter()) {
                 let size = inputs.iter().map(|file| file.size).sum();
                 written += size;
                 lake.retain(|file| !inputs.contains(file));
                 let path = format!("{n:06}+");
-                lake.push(Arc::new(TableFile { path, size, date: TODAY, sessions: Tags::list(vec![n]) }));
+                lake.push(Arc::new(TableFile {
+                    path,
+                    size,
+                    date: TODAY,
+                    sessions: Tags::list(vec![n]),
+                    lasting: false,
+                }));
             }
-            let hot = lake.iter().filter(|file| !is_large(file)).count();
+            let hot = lake.iter().filter(|file| !is_large(TableKind::Facts, file, TODAY)).count();
             assert!(hot <= 64, "{hot} hot files");
         }
         assert!(written < 4 * arrived, "{written} bytes written for {arrived}");
     }
 
+    fn lasting(files: Vec<Arc<TableFile>>) -> Vec<Arc<TableFile>> {
+        files.into_iter().map(|file| TableFile { lasting: true, ..TableFile::clone(&file) }.into()).collect()
+    }
+
     #[test]
     fn a_day_that_is_over_becomes_few_files_and_is_then_left_alone() {
         for kind in TableKind::ALL {
-            let day = TODAY - 2;
+            let (view, day) = (view(kind), TODAY - 2);
+            let thorough = View { thorough: true, ..view };
             let mixed = [files(3, day, 100), files(3, day, 30 << 20)].concat();
-            assert_eq!(chosen(view(kind), &mixed), Some(6));
-            let done = [files(5, day, 100 << 20), files(3, day, 1 << 20), files(1, day, 60 << 20)].concat();
-            assert_eq!(chosen(view(kind), &done), None, "little beside what is there");
-            assert_eq!(chosen(View { thorough: true, ..view(kind) }, &done), Some(4));
-            assert_eq!(chosen(View { thorough: true, ..view(kind) }, &files(1, day, 100)), None);
+            assert_eq!(chosen(view, &mixed), Some(6));
+            let done = [lasting(files(5, day, 100 << 20)), files(3, day, 1 << 20), lasting(files(1, day, 60 << 20))];
+            assert_eq!(chosen(view, &done.concat()), None, "little beside what is there");
+            assert_eq!(chosen(thorough, &done.concat()), Some(4));
+            // A file alone, and one beside which there is nothing.
+            assert_eq!(chosen(view, &files(1, day, 100)), Some(1));
+            assert_eq!(chosen(view, &[files(1, day, 100), files(1, day, 30 << 20)].concat()), Some(2));
+            for view in [view, thorough] {
+                assert_eq!(chosen(view, &lasting(files(1, day, 100))), None);
+            }
+            assert_eq!(chosen(view, &files(1, TODAY, 100)), None);
         }
+    }
+
+    /// While its day goes on, a file of many sessions is let be; then it is given its final form, and let be for ever.
+    #[test]
+    fn files_of_many_sessions_get_their_final_form_too() {
+        let tags: Vec<u64> = (0..LARGE_TAGS as u64).collect();
+        let crowded = |date: i32, lasting: bool| -> Vec<Arc<TableFile>> {
+            let file = |file: Arc<TableFile>| TableFile {
+                sessions: Tags::list(tags.clone()),
+                lasting,
+                ..TableFile::clone(&file)
+            };
+            files(40, date, 2 << 20).into_iter().map(|it| file(it).into()).collect()
+        };
+        let ample = View { held_bytes: 1 << 30, ..view(TableKind::Facts) };
+        assert_eq!(chosen(ample, &crowded(TODAY, false)), None);
+        assert_eq!(chosen(ample, &crowded(TODAY - 1, false)), Some(40));
+        assert_eq!(chosen(ample, &crowded(TODAY - 1, true)), None);
     }
 
     #[test]

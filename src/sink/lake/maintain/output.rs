@@ -106,7 +106,7 @@ impl Outputs {
             Form::Hot => Tags::list(tags),
             Form::Final => Tags::lasting(tags),
         };
-        let file = TableFile { path, size, date: self.date, sessions };
+        let file = TableFile { path, size, date: self.date, sessions, lasting: self.form == Form::Final };
         self.done.push(NewFile { file, rows, stats: stats.json(), written });
         Ok(())
     }

@@ -185,7 +185,7 @@ impl Purging<'_> {
     /// Whether a file that no commit names holds rows of the sessions. One that cannot be read may.
     async fn holds(&self, path: &str, object: &ObjectMeta) -> bool {
         let Some(sessions) = self.gone.sessions else { return false };
-        let file = TableFile { path: path.to_owned(), size: object.size, date: 0, sessions: None };
+        let file = TableFile { path: path.to_owned(), size: object.size, date: 0, sessions: None, lasting: false };
         let place = &self.table.place;
         match reader::holds(&place.store, place.file(path), &file, sessions).await {
             Ok(holds) => holds,

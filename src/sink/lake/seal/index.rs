@@ -133,6 +133,7 @@ mod tests {
             size: 1,
             date: 0,
             sessions: sessions.and_then(|tags| Tags::list(tags.to_vec())),
+            lasting: false,
         }
     }
 

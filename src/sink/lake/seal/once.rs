@@ -69,7 +69,7 @@ impl Once {
             sealer.seal_all(now, &|report| told(&workspace, Step::Sealed(report.clone()))).await?;
             sealer.redact_all(now).await?;
             told(&workspace, Step::Expired(sealer.expire_all().await?));
-            let (files, bytes) = sealer.untidy();
+            let (files, bytes) = sealer.untidy(now);
             told(&workspace, Step::Begun { files, bytes });
             sealer.tidy_all(now, &|done| told(&workspace, Step::Kept(done))).await?;
         }

@@ -216,9 +216,14 @@ impl WorkspaceSealer {
     }
 
     /// What [`WorkspaceSealer::tidy_all`] has before it: files that may still be put together, and their bytes.
-    pub fn untidy(&self) -> (usize, u64) {
-        let files = [&self.fact_files, &self.event_files, &self.session_files];
-        let small = files.into_iter().flat_map(|files| files.files()).filter(|file| !is_large(file));
+    pub fn untidy(&self, now: Now) -> (usize, u64) {
+        let today = day_of(now.wall);
+        let files = [
+            (TableKind::Facts, &self.fact_files),
+            (TableKind::Events, &self.event_files),
+            (TableKind::Sessions, &self.session_files),
+        ];
+        let small = files.iter().flat_map(|(kind, files)| files.files().filter(|file| !is_large(*kind, file, today)));
         small.fold((0, 0), |(count, bytes), file| (count + 1, bytes + file.size))
     }
 
