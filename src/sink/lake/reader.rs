@@ -9,7 +9,7 @@ use arrow::datatypes::DataType;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, future};
+use futures::{FutureExt, Stream, StreamExt, TryFutureExt, TryStreamExt, future};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
@@ -25,7 +25,8 @@ use super::error::LakeError;
 use super::heavy;
 use super::row::Row;
 use super::store::Store;
-use super::table::{TableFile, TableKind, session_tag};
+use super::table::{TableFile, TableKind};
+use super::tags::Gathered;
 use crate::model::{FactId, Kind, LakeKey};
 
 const SESSION: &str = "session_id";
@@ -132,35 +133,38 @@ pub(super) async fn holds(
     Ok(false)
 }
 
+/// Some columns of a file, as they are stored.
+async fn columns(
+    reader: Ranges,
+    path: &Path,
+    names: &[&str],
+) -> Result<impl Stream<Item = Result<RecordBatch, LakeError>> + Unpin + use<>, LakeError> {
+    let name = path.to_string();
+    let failed = move |source| LakeError::Parquet { file: name.clone(), source };
+    let builder = Reader::new(reader).await.map_err(failed.clone())?.with_batch_size(BATCH_ROWS);
+    let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
+    Ok(builder.with_projection(mask).build().map_err(failed.clone())?.map_err(failed))
+}
+
 /// The tags of a file's sessions.
 pub(super) async fn session_tags(
     store: &Store,
     path: Path,
     file: &TableFile,
     key: &LakeKey,
-) -> Result<HashSet<u64>, LakeError> {
+) -> Result<Vec<u64>, LakeError> {
     let reader = Ranges { store: store.root.clone(), path: path.clone(), size: file.size };
-    let (runtime, key) = (tokio::runtime::Handle::current(), key.clone());
-    heavy::run(move || runtime.block_on(tags(reader, path, &key))).await?
+    let (runtime, gathered) = (tokio::runtime::Handle::current(), Gathered::new(key.clone()));
+    heavy::run(move || runtime.block_on(tags(reader, path, gathered))).await?
 }
 
-async fn tags(reader: Ranges, path: Path, key: &LakeKey) -> Result<HashSet<u64>, LakeError> {
-    let failed = |source| LakeError::Parquet { file: path.to_string(), source };
-    let builder = Reader::new(reader).await.map_err(failed)?.with_batch_size(BATCH_ROWS);
-    let mask = ProjectionMask::columns(builder.parquet_schema(), [SESSION]);
-    let mut batches = builder.with_projection(mask).build().map_err(failed)?;
-    let (mut tags, mut last) = (HashSet::new(), None);
-    while let Some(batch) = batches.try_next().await.map_err(failed)? {
+async fn tags(reader: Ranges, path: Path, mut gathered: Gathered) -> Result<Vec<u64>, LakeError> {
+    let mut batches = columns(reader, &path, &[SESSION]).await?;
+    while let Some(batch) = batches.try_next().await? {
         let ids = arrow::compute::cast(batch.column(0), &DataType::Utf8)?;
-        for id in ids.as_string::<i32>().iter().flatten() {
-            // A session's rows stand together.
-            if last.as_deref() != Some(id) {
-                tags.insert(session_tag(key, id));
-                last = Some(id.to_owned());
-            }
-        }
+        gathered.add(ids.as_string());
     }
-    Ok(tags)
+    Ok(gathered.finish())
 }
 
 /// As [`read`], three columns only.
@@ -171,12 +175,9 @@ pub(super) async fn seen(store: &Store, path: Path, file: &TableFile) -> Result<
 }
 
 async fn seen_rows(reader: Ranges, path: Path) -> Result<Vec<Seen>, LakeError> {
-    let failed = |source| LakeError::Parquet { file: path.to_string(), source };
-    let builder = Reader::new(reader).await.map_err(failed)?.with_batch_size(BATCH_ROWS);
-    let mask = ProjectionMask::columns(builder.parquet_schema(), decode::SEEN);
-    let mut batches = builder.with_projection(mask).build().map_err(failed)?;
+    let mut batches = columns(reader, &path, &decode::SEEN).await?;
     let mut rows = Vec::new();
-    while let Some(batch) = batches.try_next().await.map_err(failed)? {
+    while let Some(batch) = batches.try_next().await? {
         rows.extend(decode::seen(path.as_ref(), &batch)?);
     }
     Ok(rows)
@@ -185,12 +186,9 @@ async fn seen_rows(reader: Ranges, path: Path) -> Result<Vec<Seen>, LakeError> {
 /// The ids of a file's facts.
 pub(super) async fn fact_ids(store: &Store, path: Path, file: &TableFile) -> Result<Vec<FactId>, LakeError> {
     let reader = Ranges { store: store.root.clone(), path: path.clone(), size: file.size };
-    let failed = |source| LakeError::Parquet { file: path.to_string(), source };
-    let builder = Reader::new(reader).await.map_err(failed)?.with_batch_size(BATCH_ROWS);
-    let mask = ProjectionMask::columns(builder.parquet_schema(), [FACT_ID]);
-    let mut batches = builder.with_projection(mask).build().map_err(failed)?;
+    let mut batches = columns(reader, &path, &[FACT_ID]).await?;
     let mut found = Vec::new();
-    while let Some(batch) = batches.try_next().await.map_err(failed)? {
+    while let Some(batch) = batches.try_next().await? {
         let ids = batch.column_by_name(FACT_ID).and_then(|ids| ids.as_string_opt::<i32>());
         let ids = ids.ok_or_else(|| LakeError::Column { file: path.to_string(), column: FACT_ID.to_owned() })?;
         found.extend(ids.iter().flatten().filter_map(FactId::parse));

@@ -17,9 +17,6 @@ use super::tags::{MOST_LISTED, Tags};
 use crate::clock::Clock;
 use crate::model::{AuditEntry, Event, Fact, FactId, LakeKey, Session};
 
-/// What hashes of session ids are made for.
-pub(super) const SESSION_TAG: &str = "session tag";
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TableKind {
     Facts,
@@ -91,10 +88,19 @@ pub struct CommitChanges {
     pub data_change: bool,
 }
 
+/// The keyed hash of a session's id.
+pub(super) fn session_name(key: &LakeKey, session_id: &str) -> [u8; 16] {
+    key.name("session tag", &[session_id.as_bytes()])
+}
+
+/// The tag that a session's name begins with.
+pub(super) fn tag_of(&[a, b, c, d, e, f, g, h, ..]: &[u8; 16]) -> u64 {
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
 /// The keyed hash of a session id as used in file tags.
 pub(super) fn session_tag(key: &LakeKey, session_id: &str) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = key.name(SESSION_TAG, &[session_id.as_bytes()]);
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    tag_of(&session_name(key, session_id))
 }
 
 /// An open table at some version.
@@ -267,9 +273,9 @@ impl Table {
     }
 
     /// The tags of a file's sessions for certain: where the log does not list them, the file is read.
-    pub(super) async fn tags_of(&self, file: &TableFile) -> Result<HashSet<u64>, LakeError> {
+    pub(super) async fn tags_of(&self, file: &TableFile) -> Result<Vec<u64>, LakeError> {
         if let Some(listed) = file.listed() {
-            return Ok(listed.iter().copied().collect());
+            return Ok(listed.to_vec());
         }
         let read = reader::session_tags(&self.place.store, self.place.file(&file.path), file, &self.key).await;
         self.explained(file, read).await

@@ -5,11 +5,15 @@
 //! each session, in Elias-Fano coding, 2.25 bytes for each and 3 in the log. One of 65,536 sessions that are not in a file
 //! seems to be. What must be known for certain is asked of lists alone ([`Tags::exact`]), or of the file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use arrow::array::StringArray;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+
+use super::table::session_tag;
+use crate::model::LakeKey;
 
 /// What a list holds at most: a file of more sessions has none. One flush has fewer, because each session takes a fact at
 /// least, so that sealing can choose among the hot files.
@@ -102,6 +106,38 @@ impl Tags {
     }
 }
 
+/// Gathers the hashes of a file's sessions from its rows.
+pub(super) struct Gathered {
+    key: LakeKey,
+    last: Option<String>,
+    tags: BTreeSet<u64>,
+}
+
+impl Gathered {
+    pub fn new(key: LakeKey) -> Gathered {
+        Gathered { key, last: None, tags: BTreeSet::new() }
+    }
+
+    /// Rows' session ids. Those of a session stand together in a file: it is hashed once.
+    pub fn add(&mut self, ids: &StringArray) {
+        for id in ids.iter().flatten() {
+            if self.last.as_deref() != Some(id) {
+                self.tags.insert(session_tag(&self.key, id));
+                self.last = Some(id.to_owned());
+            }
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        self.tags.len()
+    }
+
+    /// Ascending.
+    pub fn finish(self) -> Vec<u64> {
+        self.tags.into_iter().collect()
+    }
+}
+
 /// A hash among `count` as a number of a sketch. Keeps their order.
 fn scaled(tag: u64, count: usize) -> u32 {
     let numbers = (count as u128) << 16;
@@ -156,8 +192,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::LakeKey;
-    use crate::sink::lake::table::session_tag;
 
     fn logged_and_back(tags: &Tags) -> Option<Tags> {
         Tags::of_logged(&tags.logged())

@@ -85,10 +85,10 @@ impl View {
         let over = is_over(self.kind, date, self.today);
         let small = files.partition_point(|file| file.size < SMALL);
         let medium = files.partition_point(|file| file.size < MEDIUM);
-        let waits = |file: &&Arc<TableFile>| !file.lasting;
+        let waits = |file: &Arc<TableFile>| !file.lasting;
         let crowd = match (over, self.thorough) {
-            (true, true) => files.len() > 1 || files.iter().any(waits),
-            (true, false) => files.iter().all(waits) || files.len() >= OVER_CROWD || self.outgrown(&files),
+            (true, true) => files.len() > 1 || files.iter().copied().any(waits),
+            (true, false) => files.iter().copied().all(waits) || files.len() >= OVER_CROWD || self.outgrown(&files),
             _ => false,
         };
         let limit = match () {
@@ -99,7 +99,7 @@ impl View {
             () => return None,
         };
         let chosen = self.within_bounds(&files[..limit]);
-        (chosen.len() > 1 || (crowd && chosen.iter().any(|file| !file.lasting))).then_some(chosen)
+        (chosen.len() > 1 || (crowd && chosen.iter().any(waits))).then_some(chosen)
     }
 
     /// What such files become.

@@ -1,8 +1,6 @@
 //! The files that a merge writes: streamed to the store, a row group in memory.
 
-use std::collections::BTreeSet;
-
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 
 use super::choose::Form;
 use crate::clock::Clock;
@@ -10,8 +8,7 @@ use crate::model::LakeKey;
 use crate::sink::lake::parquet::{FileWriter, GROUP_BYTES, Shape};
 use crate::sink::lake::place::Place;
 use crate::sink::lake::stats::FileStats;
-use crate::sink::lake::table::session_tag;
-use crate::sink::lake::tags::{MOST_LISTED, MOST_SKETCHED};
+use crate::sink::lake::tags::{Gathered, MOST_LISTED, MOST_SKETCHED};
 use crate::sink::lake::upload::Upload;
 use crate::sink::lake::{LakeError, NewFile, TableFile, Tags, log};
 
@@ -45,8 +42,7 @@ struct Output {
     writer: FileWriter,
     upload: Upload,
     stats: FileStats,
-    tags: BTreeSet<u64>,
-    last_session: String,
+    sessions: Gathered,
     rows: usize,
     group_bytes: usize,
 }
@@ -62,8 +58,8 @@ impl Outputs {
             Some(output) => output,
             None => self.start().await?,
         };
-        let written = output.write(batch, bytes, &self.key).await;
-        let full = output.upload.size() >= TARGET || output.tags.len() + MARGIN >= most_sessions(self.form);
+        let written = output.write(batch, bytes).await;
+        let full = output.upload.size() >= TARGET || output.sessions.count() + MARGIN >= most_sessions(self.form);
         let output = self.open.insert(output);
         written?;
         if full {
@@ -89,8 +85,7 @@ impl Outputs {
             writer,
             upload,
             stats: FileStats::new(kind),
-            tags: BTreeSet::new(),
-            last_session: String::new(),
+            sessions: Gathered::new(self.key.clone()),
             rows: 0,
             group_bytes: 0,
         })
@@ -98,13 +93,12 @@ impl Outputs {
 
     async fn end(&mut self) -> Result<(), LakeError> {
         let Some(output) = self.open.take() else { return Ok(()) };
-        let Output { path, written, writer, mut upload, stats, tags, rows, .. } = output;
+        let Output { path, written, writer, mut upload, stats, sessions, rows, .. } = output;
         upload.write(writer.finish()?).await?;
         let size = upload.finish().await?;
-        let tags = tags.into_iter().collect();
         let sessions = match self.form {
-            Form::Hot => Tags::list(tags),
-            Form::Final => Tags::lasting(tags),
+            Form::Hot => Tags::list(sessions.finish()),
+            Form::Final => Tags::lasting(sessions.finish()),
         };
         let file = TableFile { path, size, date: self.date, sessions, lasting: self.form == Form::Final };
         self.done.push(NewFile { file, rows, stats: stats.json(), written });
@@ -141,10 +135,12 @@ pub async fn discard(place: &Place, files: &[NewFile]) {
 }
 
 impl Output {
-    async fn write(&mut self, batch: &RecordBatch, bytes: usize, key: &LakeKey) -> Result<(), LakeError> {
+    async fn write(&mut self, batch: &RecordBatch, bytes: usize) -> Result<(), LakeError> {
         self.stats.add(batch);
         self.rows += batch.num_rows();
-        self.note_sessions(batch, key);
+        if let Some(ids) = batch.column_by_name("session_id").and_then(|ids| ids.as_string_opt()) {
+            self.sessions.add(ids);
+        }
         self.writer.write(batch)?;
         self.group_bytes += bytes;
         if self.group_bytes >= GROUP_BYTES {
@@ -152,16 +148,5 @@ impl Output {
             self.group_bytes = 0;
         }
         self.upload.write(self.writer.take()).await
-    }
-
-    fn note_sessions(&mut self, batch: &RecordBatch, key: &LakeKey) {
-        let Some(ids) = batch.column_by_name("session_id").and_then(|ids| ids.as_string_opt::<i32>()) else { return };
-        for at in (0..ids.len()).filter(|at| ids.is_valid(*at)) {
-            let id = ids.value(at);
-            if id != self.last_session || self.tags.is_empty() {
-                self.tags.insert(session_tag(key, id));
-                id.clone_into(&mut self.last_session);
-            }
-        }
     }
 }

@@ -145,7 +145,7 @@ async fn expire_facts(table: &mut Table, fence: Fence, day: i32, held: &Arc<Held
     let going_on = Arc::new(tags_of(table, &young).await?);
     let (mut whole, mut mixed) = (Vec::new(), Vec::new());
     for file in old {
-        let unneeded = held.is_empty() && table.tags_of(&file).await?.is_disjoint(&going_on);
+        let unneeded = held.is_empty() && !table.tags_of(&file).await?.iter().any(|tag| going_on.contains(tag));
         if unneeded { whole.push(file) } else { mixed.push(file) }
     }
     let mut done = drop_files(table, fence, whole).await?;

@@ -26,7 +26,7 @@ pub type Name = [u8; 16];
 
 /// A session's name among the tombstones.
 pub fn name(key: &LakeKey, session_id: &str) -> Name {
-    key.name(super::table::SESSION_TAG, &[session_id.as_bytes()])
+    super::table::session_name(key, session_id)
 }
 
 /// A name as 32 hexadecimal digits, read back.

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::{Name, name};
 use crate::model::{LakeKey, Workspace};
 use crate::sink::lake::Tags;
+use crate::sink::lake::table::tag_of;
 
 /// Newer tombstones are put among the sorted ones when there are that many.
 const UNSORTED: usize = 4096;
@@ -89,12 +90,6 @@ impl Tombstones {
     }
 }
 
-/// A name begins with its session's tag.
-fn tag(name: &Name) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *name;
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
-}
-
 impl Set {
     fn find(&self, name: &Name) -> Option<bool> {
         let sorted = || self.names.binary_search(name).ok().map(|at| self.costs[at]);
@@ -103,7 +98,7 @@ impl Set {
 
     /// The fewer are looked up among the more.
     fn has_one_of(&self, tags: &Tags) -> bool {
-        let may_have = |name: &Name| tags.may_have_one_of(&[tag(name)]);
+        let may_have = |name: &Name| tags.may_have_one_of(&[tag_of(name)]);
         let sorted = match tags.exact() {
             Some(list) if list.len() < self.names.len() => list.iter().any(|tag| self.has_named(*tag)),
             _ => self.names.iter().any(may_have),
@@ -113,7 +108,7 @@ impl Set {
 
     fn has_named(&self, wanted: u64) -> bool {
         let at = self.names.partition_point(|name| name[..8] < wanted.to_le_bytes()[..]);
-        self.names.get(at).is_some_and(|name| tag(name) == wanted)
+        self.names.get(at).is_some_and(|name| tag_of(name) == wanted)
     }
 
     /// A second tombstone of a session changes nothing: what was promised first holds.
