@@ -88,6 +88,7 @@ fn every_reader_gives_the_same_rows_before_and_after_files_were_put_together() {
     server.terminate();
     let done = maintain(&server);
     assert!(done["files_before"].as_u64() > done["files_after"].as_u64(), "{done}");
+    assert!(done["checkpoints"].as_u64() > Some(0), "readers begin with one: {done}");
     assert_all_read(&lake, &expected);
     let again = maintain(&server);
     assert_eq!((&again["files_before"], &again["sessions_sealed"]), (&json!(0), &json!(0)), "nothing is left to do");

@@ -18,6 +18,9 @@ use super::lease::Fence;
 use super::table::{Change, CommitChanges, TableFile, TableKind};
 use super::tags::Tags;
 
+/// The tags of an `Add`.
+pub(super) type LoggedTags = HashMap<String, Option<String>>;
+
 /// The tag of an `Add` whose file was written to stay.
 const LASTING: &str = "sessionlake.lasting";
 /// The newest writer protocol that we write by.
@@ -154,9 +157,10 @@ fn remove(kind: TableKind, file: &TableFile, data_change: bool, now_ms: i64) -> 
     }
 }
 
-fn tags(file: &TableFile) -> Option<HashMap<String, Option<String>>> {
+/// A file's tags as the log has them; `None`: it has none.
+pub(super) fn tags(file: &TableFile) -> Option<LoggedTags> {
     let lasting = file.lasting.then(|| (LASTING.to_owned(), Some(true.to_string())));
-    let tags: HashMap<_, _> = file.sessions.iter().flat_map(Tags::logged).chain(lasting).collect();
+    let tags: LoggedTags = file.sessions.iter().flat_map(Tags::logged).chain(lasting).collect();
     (!tags.is_empty()).then_some(tags)
 }
 

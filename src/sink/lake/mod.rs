@@ -7,7 +7,7 @@
 //! store    where the bytes go          local    synced local files     log      commits as JSON, state by replay
 //! lease    who may remove files
 //! open     the lake                    place    reading a table's log  commit   once, whatever fails
-//! additions  what the log's entries added, in memory
+//! additions  what the log's entries added, in memory           checkpoint  a state in one file
 //! evolve   columns that an older table lacks, or a newer one has beyond ours
 //! table    the tables, their files and their rows       tags     which sessions a file has rows of
 //! append   journal -> facts            seal     facts -> events, sessions      maintain  many files -> few
@@ -26,6 +26,7 @@ pub mod audit;
 mod backoff;
 mod blocks;
 mod bucket;
+mod checkpoint;
 mod commit;
 mod decode;
 mod encode;

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use deltalake_core::checkpoints::create_checkpoint;
+use deltalake_core::DeltaTableError;
 use deltalake_core::kernel::EagerSnapshot;
 use deltalake_core::logstore::LogStoreRef;
-use deltalake_core::{DeltaTable, DeltaTableError};
 use futures::{Stream, StreamExt, TryStreamExt, future};
 use object_store::path::Path;
 
 use super::additions::Additions;
+use super::checkpoint;
 use super::error::LakeError;
 use super::log::{self, Commit, State};
 use super::store::Store;
@@ -68,9 +68,21 @@ impl Place {
         entries.take_while(|entry| future::ready(entry.is_some())).filter_map(future::ready)
     }
 
+    fn hint(&self) -> Path {
+        self.log.clone().join("_last_checkpoint")
+    }
+
+    /// Says where readers begin; not before where they are told to already, since older entries may be gone.
+    pub async fn hint_at(&self, version: i64, hint: Bytes) -> Result<(), LakeError> {
+        match self.checkpoint().await? {
+            Some(newer) if newer > version => Ok(()),
+            _ => self.store.put(&self.hint(), hint.into()).await,
+        }
+    }
+
     /// The version of the last checkpoint, as the log's hint says.
     pub async fn checkpoint(&self) -> Result<Option<i64>, LakeError> {
-        let hint = self.store.read(&self.log.clone().join("_last_checkpoint")).await?;
+        let hint = self.store.read(&self.hint()).await?;
         let version = |hint: Bytes| serde_json::from_slice::<serde_json::Value>(&hint).ok()?.get("version")?.as_i64();
         Ok(hint.and_then(version))
     }
@@ -90,14 +102,24 @@ impl Place {
     /// The library is asked for checkpoints alone: it replays a thousand entries in seconds (measured unoptimised:
     /// 16 s), and again for each transaction id.
     pub async fn state(&self) -> Result<State, LakeError> {
-        let mut state = self.last_checkpoint().await?;
+        let state = self.replayed(self.last_checkpoint().await?).await?;
+        if state.version >= 0 {
+            return Ok(state);
+        }
+        // No entry 0 and no hint: the hint is gone. Of what we do not see, the library finds the newest.
+        let listed = self.store.list(&self.log).await?;
+        let newest = listed.iter().filter_map(checkpoint::version_of).max();
+        self.replayed(self.checkpointed(newest.unwrap_or(-1)).await?).await
+    }
+
+    /// A state with the entries after it.
+    async fn replayed(&self, mut state: State) -> Result<State, LakeError> {
         let mut entries = Box::pin(self.entries_after(state.version));
         while let Some(commit) = entries.try_next().await? {
             state.apply(self.kind, &commit).map_err(|e| self.error(e))?;
         }
         drop(entries);
-        // No entry 0 and no hint: the hint is gone, the library lists what there is.
-        if state.version < 0 { self.checkpointed(-1).await } else { Ok(state) }
+        Ok(state)
     }
 
     /// The state at the last checkpoint. Erasure puts a new one in its place, at any moment.
@@ -119,12 +141,15 @@ impl Place {
 
     /// The state at a checkpoint's version; -1: the newest.
     async fn checkpointed(&self, version: i64) -> Result<State, LakeError> {
+        // First: a checkpoint that goes meanwhile is missed by the library, and not here.
+        let mut tags = checkpoint::tags(self, version).await?;
         let snapshot = self.snapshot(version).await?;
         let mut files = BTreeMap::new();
         let mut views = snapshot.file_views(self.logs.as_ref(), None);
         while let Some(view) = views.try_next().await.map_err(|e| self.error(e))? {
             #[expect(deprecated, reason = "the only way to a file's tags")]
-            let add = view.add_action();
+            let mut add = view.add_action();
+            add.tags = tags.remove(&add.path).or(add.tags);
             let file = log::table_file(self.kind, &add).ok_or_else(|| self.error(log::no_day(&add)))?;
             files.insert(file.path.clone(), file);
         }
@@ -132,12 +157,6 @@ impl Place {
         let metadata = serde_json::to_value(snapshot.metadata()).ok();
         let writer_version = snapshot.protocol().min_writer_version();
         Ok(State { version, base: Some(version), writer_version, metadata, files, ..State::default() })
-    }
-
-    pub async fn write_checkpoint(&self, version: i64) -> Result<(), LakeError> {
-        let mut table = DeltaTable::new(self.logs.clone());
-        table.load_version(version.unsigned_abs()).await.map_err(|e| self.error(e))?;
-        create_checkpoint(&table, None).await.map_err(|e| self.error(e))
     }
 
     /// What a checkpoint knows of a transaction.

@@ -48,7 +48,7 @@ pub enum Storage {
     Bloom,
     /// As `Logged`, with a bloom filter in files large enough.
     LoggedBloom,
-    /// May hold what people wrote: no statistics anywhere, no dictionary.
+    /// May hold what people wrote: no statistics anywhere.
     Content,
 }
 
@@ -245,7 +245,7 @@ const SESSION: &[Column] = &[
     column("output_tokens", Int, "the events", SUM, "tokens of the replies").unit("tokens"),
     column("cache_read_tokens", Int, "the events", SUM, "read from the cache").unit("tokens"),
     column("cache_creation_tokens", Int, "the events", SUM, "written to the cache").unit("tokens"),
-    column("cost_usd", Usd, "the events", SUM, "sum of the reported costs").unit("USD"),
+    column("cost_usd", Usd, "the events", SUM, "sum of the reported costs").unit("USD").stored(Logged),
     column("models", Texts, "the events", UNION, "models used").required(),
     column("tools", Texts, "the events", UNION, "tools used").required(),
     column("mcp_servers", Texts, "the events", UNION, "MCP servers used").required(),

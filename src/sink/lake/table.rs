@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use futures::TryStreamExt;
 
+use super::checkpoint;
 use super::error::LakeError;
 use super::lease::Fence;
 use super::log::State;
@@ -205,7 +206,7 @@ impl Table {
     /// Writes a checkpoint of this version, so that opening the table does not replay what came before. For
     /// maintenance: no append does this on its way.
     pub async fn checkpoint(&self) -> Result<(), LakeError> {
-        self.place.write_checkpoint(self.version()).await
+        checkpoint::write(&self.place, &self.state).await
     }
 
     /// Commits since the checkpoint that opening the table begins with.

@@ -1,9 +1,9 @@
 //! Which sessions a file has rows of, as the log's entry of the file says: keyed hashes, as a list or as a sketch.
 //!
-//! A list is exact and takes 8 bytes for each session, 11 in the log. Every reader of a table reads the tags of all its
-//! files, so files that stay, which hold most sessions of a large lake, have a sketch: hashes scaled to 65,536 numbers for
-//! each session, in Elias-Fano coding, 2.25 bytes for each and 3 in the log. One of 65,536 sessions that are not in a file
-//! seems to be. What must be known for certain is asked of lists alone ([`Tags::exact`]), or of the file.
+//! A list is exact and takes 8 bytes for each session, 11 in the log. The tags of all files are in memory while a table is
+//! open, so files that stay, which hold most sessions of a large lake, have a sketch: hashes scaled to 65,536 numbers for
+//! each session, 4 bytes; in Elias-Fano coding 2.25, and 3 in the log. One of 65,536 sessions that are not in a file seems
+//! to be. What must be known for certain is asked of lists alone ([`Tags::exact`]), or of the file.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
