@@ -62,6 +62,16 @@ fn assert_all_read(lake: &Lake, expected: &Costs) {
     }
 }
 
+/// So many commits that a checkpoint is due.
+fn commit_often(server: &Server, lake: &Lake) {
+    for n in 0..10 {
+        let session = format!("short-{n}");
+        let hook = json!({"session_id": session, "hook_event_name": "SessionEnd", "reason": "exit"}).to_string();
+        assert_eq!(server.post("/v1/hooks", "application/json", hook.as_bytes()).unwrap().status, 200);
+        lake.when(&format!("SELECT count(*) = 1 FROM sessions WHERE session_id = '{session}'"), &[]);
+    }
+}
+
 fn maintain(server: &Server) -> Value {
     let mut command = Command::new(binary());
     command.args(["maintain", "--once", "--json", "--data-dir"]).arg(server.data_dir());
@@ -77,6 +87,7 @@ fn every_reader_gives_the_same_rows_before_and_after_files_were_put_together() {
     let mut server = Setup::default().idle("2s").start();
     replay::recorded(&server);
     let lake = Lake::of(&server);
+    commit_often(&server, &lake);
     lake.when("SELECT count(*) = 0 FROM sessions WHERE status = 'running'", &[]);
     let expected = duckdb(&lake);
     assert!(expected.len() > 1 && expected.values().any(|(_, cost)| cost.is_some()), "{expected:?}");

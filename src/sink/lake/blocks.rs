@@ -19,7 +19,7 @@ use object_store::PutPayload;
 use super::encode;
 use super::error::LakeError;
 use super::log;
-use super::parquet::{FileWriter, GROUP_BYTES, Shape};
+use super::parquet::{FileWriter, Shape};
 use super::reader::{self, BATCH_ROWS, Batches};
 use super::row::{Row, day_of};
 use super::stats::FileStats;
@@ -302,16 +302,10 @@ impl Source<'_> {
         let mut stats = FileStats::new(self.kind);
         let row_bytes: Vec<usize> =
             self.batches.iter().map(|batch| batch.get_array_memory_size() / batch.num_rows().max(1)).collect();
-        let mut group_bytes = 0;
         for (piece, bytes) in pieces(places, &row_bytes) {
             let piece = interleave_record_batch(&self.batches, piece)?;
             stats.add(&piece);
-            writer.write(&piece)?;
-            group_bytes += bytes;
-            if group_bytes >= GROUP_BYTES {
-                writer.cut()?;
-                group_bytes = 0;
-            }
+            writer.write(&piece, bytes)?;
         }
         Ok(Encoded { date, path, bytes: writer.finish()?, rows: places.len(), stats, sessions })
     }

@@ -18,9 +18,9 @@ use super::schema::{Column, Type};
 use super::table::TableKind;
 
 /// Measured: groups of 8,000 to 16,000 rows scan best.
-pub(super) const GROUP_ROWS: usize = 16_000;
+const GROUP_ROWS: usize = 16_000;
 /// Bytes of text after which a group ends before it has all its rows: bounds what a reader must hold of one group.
-pub(super) const GROUP_BYTES: usize = 64 << 20;
+const GROUP_BYTES: usize = 64 << 20;
 /// Rows from which on a file gets bloom filters. Smaller files are hot ones, of few sessions, that live for minutes:
 /// the session tags in the log choose among them without opening any, and a filter costs more than reading them.
 const BLOOM_ROWS: usize = 20_000;
@@ -74,6 +74,8 @@ impl Shape {
 pub(super) struct FileWriter {
     writer: ArrowWriter<Pieces>,
     name: Arc<str>,
+    /// What the rows of the present group take, about.
+    group_bytes: usize,
 }
 
 impl FileWriter {
@@ -83,17 +85,23 @@ impl FileWriter {
         // Without Arrow's own schema beside Parquet's: it says nothing more, and weighs kilobytes in every file.
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Pieces::default(), file_schema(kind), options);
-        Ok(FileWriter { writer: writer.map_err(|e| failed(&name, e))?, name })
+        Ok(FileWriter { writer: writer.map_err(|e| failed(&name, e))?, name, group_bytes: 0 })
     }
 
-    /// Adds rows to the row group; a group that has all its rows ends.
-    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
-        self.writer.write(batch).map_err(|e| failed(&self.name, e))
-    }
-
-    /// Ends the row group.
-    pub fn cut(&mut self) -> Result<(), LakeError> {
-        self.writer.flush().map_err(|e| failed(&self.name, e))
+    /// Adds rows that take about `bytes` in memory to the row group. A group ends when it has all its rows, or many bytes.
+    pub fn write(&mut self, batch: &RecordBatch, bytes: usize) -> Result<(), LakeError> {
+        self.writer.write(batch).map_err(|e| failed(&self.name, e))?;
+        let (rows, of_group) = (batch.num_rows().max(1), self.writer.in_progress_rows());
+        self.group_bytes = match of_group > rows {
+            true => self.group_bytes + bytes,
+            // The group before ended with some of these rows.
+            false => bytes * of_group / rows,
+        };
+        if self.group_bytes >= GROUP_BYTES {
+            self.writer.flush().map_err(|e| failed(&self.name, e))?;
+            self.group_bytes = 0;
+        }
+        Ok(())
     }
 
     /// What is written of the file's bytes, and was not taken yet.
@@ -206,7 +214,7 @@ mod tests {
         let events: Vec<Event> = (0..40_000).map(|n| samples::bare_event("s", n)).collect();
         let mut writer = FileWriter::new("test", TableKind::Events, Shape::hot(events.len())).unwrap();
         for part in events.chunks(4096) {
-            writer.write(&Event::encode(&part.iter().collect::<Vec<_>>()).unwrap()).unwrap();
+            writer.write(&Event::encode(&part.iter().collect::<Vec<_>>()).unwrap(), 1).unwrap();
         }
         let reader = SerializedFileReader::new(Bytes::from(writer.finish().unwrap())).unwrap();
         let groups = reader.metadata().row_groups();
@@ -221,5 +229,21 @@ mod tests {
             assert_eq!(with, ["session_id", "event_id", "tool_use_id", "user_email"]);
             assert!(group.columns().iter().all(|c| matches!(c.compression(), Compression::ZSTD(_))));
         }
+    }
+
+    /// Rows that a group had all its rows without are not counted with the next one.
+    #[test]
+    fn groups_end_by_rows_or_by_bytes() {
+        let groups = |bytes: usize| -> Vec<i64> {
+            let mut writer = FileWriter::new("test", TableKind::Events, Shape::hot(0)).unwrap();
+            let events: Vec<Event> = (0..4000).map(|n| samples::bare_event("s", n)).collect();
+            let part = Event::encode(&events.iter().collect::<Vec<_>>()).unwrap();
+            (0..10).for_each(|_| writer.write(&part, bytes).unwrap());
+            let reader = SerializedFileReader::new(Bytes::from(writer.finish().unwrap())).unwrap();
+            reader.metadata().row_groups().iter().map(|group| group.num_rows()).collect()
+        };
+        assert_eq!(groups(GROUP_BYTES / 5), [16_000, 16_000, 8_000]);
+        assert_eq!(groups(GROUP_BYTES / 2), [8_000; 5]);
+        assert_eq!(groups(2 * GROUP_BYTES), [4_000; 10]);
     }
 }

@@ -7,16 +7,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::sink::lake::tags::MOST_LISTED;
+use crate::sink::lake::tags::{MOST_LISTED, MOST_SKETCHED};
 use crate::sink::lake::{TableFile, TableKind};
 
 /// Steps of size. What is below the first is what a quiet second appends.
 const SMALL: u64 = 1 << 20;
 const MEDIUM: u64 = 8 << 20;
 /// A file of that size is never put together with others again; nor is one of that many sessions, once it is written to
-/// stay, or while its day goes on.
+/// stay, or while its day goes on: half of what tags have room for.
 const LARGE: u64 = 64 << 20;
-const LARGE_TAGS: usize = MOST_LISTED / 2;
+const LARGE_LASTING: usize = MOST_SKETCHED / 2;
+const LARGE_HOT: usize = MOST_LISTED / 2;
 /// As many small files in one partition are let be; as many medium ones.
 const SMALL_CROWD: usize = 32;
 const MEDIUM_CROWD: usize = 12;
@@ -128,7 +129,8 @@ impl View {
 /// Files whose sessions are unknown hold more of them than tags have room for.
 pub fn is_large(kind: TableKind, file: &TableFile, today: i32) -> bool {
     let stays = file.lasting || !is_over(kind, file.date, today);
-    let crowded = || file.sessions.as_ref().is_none_or(|sessions| sessions.count() >= LARGE_TAGS);
+    let many = if file.lasting { LARGE_LASTING } else { LARGE_HOT };
+    let crowded = || file.sessions.as_ref().is_none_or(|sessions| sessions.count() >= many);
     file.size >= LARGE || (stays && crowded())
 }
 
@@ -227,22 +229,21 @@ mod tests {
         }
     }
 
-    /// While its day goes on, a file of many sessions is let be; then it is given its final form, and let be for ever.
+    /// While its day goes on, a file of many sessions is let be; then it is given its final form, with others until they
+    /// have as many as tags have room for, and let be for ever.
     #[test]
     fn files_of_many_sessions_get_their_final_form_too() {
-        let tags: Vec<u64> = (0..LARGE_TAGS as u64).collect();
-        let crowded = |date: i32, lasting: bool| -> Vec<Arc<TableFile>> {
-            let file = |file: Arc<TableFile>| TableFile {
-                sessions: Tags::list(tags.clone()),
-                lasting,
-                ..TableFile::clone(&file)
-            };
+        let crowded = |sessions: usize, date: i32, lasting: bool| -> Vec<Arc<TableFile>> {
+            let tags: Vec<u64> = (0..sessions as u64).map(|n| n << 48).collect();
+            let sessions = if lasting { Tags::lasting(tags) } else { Tags::list(tags) };
+            let file = |file: Arc<TableFile>| TableFile { sessions: sessions.clone(), lasting, ..(*file).clone() };
             files(40, date, 2 << 20).into_iter().map(|it| file(it).into()).collect()
         };
         let ample = View { held_bytes: 1 << 30, ..view(TableKind::Facts) };
-        assert_eq!(chosen(ample, &crowded(TODAY, false)), None);
-        assert_eq!(chosen(ample, &crowded(TODAY - 1, false)), Some(40));
-        assert_eq!(chosen(ample, &crowded(TODAY - 1, true)), None);
+        assert_eq!(chosen(ample, &crowded(LARGE_HOT, TODAY, false)), None);
+        assert_eq!(chosen(ample, &crowded(LARGE_HOT, TODAY - 1, false)), Some(40));
+        assert_eq!(chosen(ample, &crowded(LARGE_HOT, TODAY - 1, true)), Some(40));
+        assert_eq!(chosen(ample, &crowded(LARGE_LASTING, TODAY - 1, true)), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use arrow::array::{AsArray, RecordBatch};
 use super::choose::Form;
 use crate::clock::Clock;
 use crate::model::LakeKey;
-use crate::sink::lake::parquet::{FileWriter, GROUP_BYTES, Shape};
+use crate::sink::lake::parquet::{FileWriter, Shape};
 use crate::sink::lake::place::Place;
 use crate::sink::lake::stats::FileStats;
 use crate::sink::lake::tags::{Gathered, MOST_LISTED, MOST_SKETCHED};
@@ -44,7 +44,6 @@ struct Output {
     stats: FileStats,
     sessions: Gathered,
     rows: usize,
-    group_bytes: usize,
 }
 
 impl Outputs {
@@ -60,10 +59,9 @@ impl Outputs {
         };
         let written = output.write(batch, bytes).await;
         let full = output.upload.size() >= TARGET || output.sessions.count() + MARGIN >= most_sessions(self.form);
-        let output = self.open.insert(output);
+        self.open = Some(output);
         written?;
         if full {
-            output.group_bytes = 0;
             self.end().await?;
         }
         Ok(())
@@ -87,7 +85,6 @@ impl Outputs {
             stats: FileStats::new(kind),
             sessions: Gathered::new(self.key.clone()),
             rows: 0,
-            group_bytes: 0,
         })
     }
 
@@ -141,12 +138,7 @@ impl Output {
         if let Some(ids) = batch.column_by_name("session_id").and_then(|ids| ids.as_string_opt()) {
             self.sessions.add(ids);
         }
-        self.writer.write(batch)?;
-        self.group_bytes += bytes;
-        if self.group_bytes >= GROUP_BYTES {
-            self.writer.cut()?;
-            self.group_bytes = 0;
-        }
+        self.writer.write(batch, bytes)?;
         self.upload.write(self.writer.take()).await
     }
 }
