@@ -82,8 +82,8 @@ struct Tally {
     /// When files began to be put together: sealing comes before that.
     merging_since: Option<Instant>,
     terminal: bool,
-    /// Bytes that may be put together, as far as workspaces have been looked at, and those that were.
-    bytes_to_do: u64,
+    /// Bytes that are still to be put together in the present workspace, and those that were in all of them.
+    bytes_left: u64,
     bytes_done: u64,
     bytes_after: u64,
     files_before: usize,
@@ -100,7 +100,7 @@ impl Tally {
             started: Instant::now(),
             merging_since: None,
             terminal: io::stderr().is_terminal(),
-            bytes_to_do: 0,
+            bytes_left: 0,
             bytes_done: 0,
             bytes_after: 0,
             files_before: 0,
@@ -113,39 +113,45 @@ impl Tally {
     }
 
     fn add(&mut self, workspace: &Workspace, step: Step) {
-        let seals = matches!(step, Step::Sealed(_));
+        let merges = matches!(step, Step::Kept { .. });
         match step {
-            Step::Begun { bytes, .. } => {
-                self.bytes_to_do += bytes;
-                self.merging_since.get_or_insert_with(Instant::now);
-            }
             Step::Sealed(report) => self.sessions += report.ended,
             Step::Expired(files) => self.expired += files,
-            Step::Kept(Done::Merged(merged)) => {
+            Step::Kept { done, left } => {
+                self.merging_since.get_or_insert_with(Instant::now);
+                self.bytes_left = left;
+                self.keep(done);
+            }
+        }
+        self.show(workspace, merges);
+    }
+
+    fn keep(&mut self, done: Done) {
+        match done {
+            Done::Merged(merged) => {
                 self.bytes_done += merged.bytes_before;
                 self.bytes_after += merged.bytes_after;
                 self.files_before += merged.files_before;
                 self.files_after += merged.files_after;
             }
-            Step::Kept(Done::Swept(swept)) => {
+            Done::Swept(swept) => {
                 self.checkpoints += usize::from(swept.checkpoint);
                 self.orphans += swept.files;
             }
-            Step::Kept(Done::Nothing) => {}
+            Done::Nothing => {}
         }
-        self.show(workspace, seals);
     }
 
     /// One line that is written over on a terminal, a line each elsewhere. A reader who has gone is no reason to stop.
-    fn show(&self, workspace: &Workspace, seals: bool) {
-        let line = match self.merging_since.filter(|_| !seals) {
+    fn show(&self, workspace: &Workspace, merges: bool) {
+        let line = match self.merging_since.filter(|_| merges) {
             None => format!("{workspace}: {} sessions sealed", self.sessions),
             Some(since) => format!(
                 "{workspace}: {} files to {}, {:.1} of {:.1} MiB{}",
                 self.files_before,
                 self.files_after,
                 mib(self.bytes_done),
-                mib(self.bytes_to_do.max(self.bytes_done)),
+                mib(self.bytes_done + self.bytes_left),
                 self.eta(since).map_or(String::new(), |seconds| format!(", about {seconds:.0} s left")),
             ),
         };
@@ -155,9 +161,8 @@ impl Tally {
     }
 
     fn eta(&self, since: Instant) -> Option<f64> {
-        let left = self.bytes_to_do.checked_sub(self.bytes_done).filter(|left| *left > 0)?;
-        let done = (self.bytes_done > 0).then_some(self.bytes_done as f64)?;
-        Some(since.elapsed().as_secs_f64() * left as f64 / done)
+        let known = self.bytes_left > 0 && self.bytes_done > 0;
+        known.then(|| since.elapsed().as_secs_f64() * self.bytes_left as f64 / self.bytes_done as f64)
     }
 
     fn end_line(&self) {

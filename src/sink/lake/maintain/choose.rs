@@ -72,13 +72,24 @@ pub struct View {
 
 impl View {
     /// Files of one partition to put together, the most urgent; `None`: all is well.
-    pub fn choose<'a>(&self, files: impl Iterator<Item = &'a Arc<TableFile>>) -> Option<Vec<Arc<TableFile>>> {
+    pub fn choose(&self, files: &[Arc<TableFile>]) -> Option<Vec<Arc<TableFile>>> {
+        let chosen = self.days(files).into_iter().filter_map(|(date, files)| self.of_day(date, files));
+        chosen.max_by_key(Vec::len)
+    }
+
+    /// Bytes in the partitions that something is chosen of.
+    pub fn left(&self, files: &[Arc<TableFile>]) -> u64 {
+        let days = self.days(files).into_iter().filter(|(date, files)| self.of_day(*date, files.clone()).is_some());
+        days.flat_map(|(_, files)| files).map(|file| file.size).sum()
+    }
+
+    /// Files that are not large, by partition.
+    fn days<'a>(&self, files: &'a [Arc<TableFile>]) -> BTreeMap<i32, Vec<&'a Arc<TableFile>>> {
         let mut days: BTreeMap<i32, Vec<&Arc<TableFile>>> = BTreeMap::new();
-        for file in files.filter(|file| !is_large(self.kind, file, self.today)) {
+        for file in files.iter().filter(|file| !is_large(self.kind, file, self.today)) {
             days.entry(file.date).or_default().push(file);
         }
-        let chosen = days.into_iter().filter_map(|(date, files)| self.of_day(date, files));
-        chosen.max_by_key(Vec::len)
+        days
     }
 
     fn of_day(&self, date: i32, mut files: Vec<&Arc<TableFile>>) -> Option<Vec<Arc<TableFile>>> {
@@ -127,7 +138,7 @@ impl View {
 }
 
 /// Files whose sessions are unknown hold more of them than tags have room for.
-pub fn is_large(kind: TableKind, file: &TableFile, today: i32) -> bool {
+fn is_large(kind: TableKind, file: &TableFile, today: i32) -> bool {
     let stays = file.lasting || !is_over(kind, file.date, today);
     let many = if file.lasting { LARGE_LASTING } else { LARGE_HOT };
     let crowded = || file.sessions.as_ref().is_none_or(|sessions| sessions.count() >= many);
@@ -157,7 +168,7 @@ mod tests {
     }
 
     fn chosen(view: View, files: &[Arc<TableFile>]) -> Option<usize> {
-        view.choose(files.iter()).map(|files| files.len())
+        view.choose(files).map(|files| files.len())
     }
 
     #[test]
@@ -186,7 +197,7 @@ mod tests {
                 sessions: Tags::list(vec![n]),
                 lasting: false,
             }));
-            while let Some(inputs) = facts.choose(lake.iter()) {
+            while let Some(inputs) = facts.choose(&lake) {
                 let size = inputs.iter().map(|file| file.size).sum();
                 written += size;
                 lake.retain(|file| !inputs.contains(file));
@@ -219,6 +230,7 @@ mod tests {
             let done = [lasting(files(5, day, 100 << 20)), files(3, day, 1 << 20), lasting(files(1, day, 60 << 20))];
             assert_eq!(chosen(view, &done.concat()), None, "little beside what is there");
             assert_eq!(chosen(thorough, &done.concat()), Some(4));
+            assert_eq!((view.left(&done.concat()), thorough.left(&done.concat())), (0, 63 << 20));
             // A file alone, and one beside which there is nothing.
             assert_eq!(chosen(view, &files(1, day, 100)), Some(1));
             assert_eq!(chosen(view, &[files(1, day, 100), files(1, day, 30 << 20)].concat()), Some(2));

@@ -13,7 +13,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
-pub use choose::{Form, View, is_large};
+pub use choose::{Form, View};
 #[cfg(test)]
 pub use chore::Merged;
 pub use chore::{Chore, Done};

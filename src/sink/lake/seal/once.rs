@@ -21,15 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// One thing that was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Work on a workspace begins; so many files and bytes may be put together.
-    Begun {
-        files: usize,
-        bytes: u64,
-    },
     Sealed(Report),
     /// Files that were too old, or held what was.
     Expired(usize),
-    Kept(Done),
+    /// Files were put together, or a table was swept; so many bytes of the workspace are still to be put together.
+    Kept {
+        done: Done,
+        left: u64,
+    },
 }
 
 /// Hears of each step, in a workspace.
@@ -69,9 +68,7 @@ impl Once {
             sealer.seal_all(now, &|report| told(&workspace, Step::Sealed(report.clone()))).await?;
             sealer.redact_all(now).await?;
             told(&workspace, Step::Expired(sealer.expire_all().await?));
-            let (files, bytes) = sealer.untidy(now);
-            told(&workspace, Step::Begun { files, bytes });
-            sealer.tidy_all(now, &|done| told(&workspace, Step::Kept(done))).await?;
+            sealer.tidy_all(now, &|done, left| told(&workspace, Step::Kept { done, left })).await?;
         }
         lease.release().await;
         Ok(true)

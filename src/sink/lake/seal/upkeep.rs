@@ -8,7 +8,7 @@ use super::live::Now;
 use super::workspace::WorkspaceSealer;
 #[cfg(test)]
 use crate::sink::lake::maintain;
-use crate::sink::lake::maintain::{COMMITS, Chore, Done, Form, THOROUGH_COMMITS, View, is_large};
+use crate::sink::lake::maintain::{COMMITS, Chore, Done, Form, THOROUGH_COMMITS, View};
 use crate::sink::lake::row::day_of;
 use crate::sink::lake::{LakeError, Table, TableFile, TableKind};
 
@@ -153,49 +153,66 @@ impl WorkspaceSealer {
         Chore::merge(self.table(kind)?, files, form, &self.options.turns)
     }
 
-    /// Files to put together. Those with rows of running sessions are left alone: they are replaced soon.
     fn choose(&self, now: Now, thorough: bool) -> Option<Choice> {
-        let today = day_of(now.wall);
-        // Whoever asks for everything does nothing else.
-        let held_bytes = if thorough { 32 } else { 3 } * self.options.round_bytes as u64;
-        let running: HashSet<u64> = self.live.stored_running().map(|id| self.events.session_tag(id)).collect();
-        let settled =
-            |file: &&Arc<TableFile>| !file.listed().unwrap_or_default().iter().any(|tag| running.contains(tag));
-        let whole = |file: &&Arc<TableFile>| !self.damage.is_given_up(&file.path);
+        let running = self.running_tags();
         TableKind::ALL.into_iter().find_map(|kind| {
-            let view = View { kind, today, held_bytes, thorough };
-            let chosen = match kind {
-                TableKind::Facts => view.choose(self.fact_files.files().filter(whole)),
-                TableKind::Events => view.choose(self.event_files.files().filter(settled)),
-                TableKind::Sessions => view.choose(self.session_files.files().filter(settled)),
-                TableKind::Audit => {
-                    let audit = self.upkeep.audit.iter().flat_map(|audit| audit.state.files.values());
-                    view.choose(audit.cloned().map(Arc::new).collect::<Vec<_>>().iter())
-                }
-            };
-            chosen.map(|files| {
-                let form = view.form(&files);
-                (kind, files, form)
-            })
+            let view = self.view(kind, now, thorough);
+            let files = view.choose(&self.may_merge(kind, &running))?;
+            let form = view.form(&files);
+            Some((kind, files, form))
         })
     }
 
-    /// Everything that there is to do, now. `told` hears of each step.
+    /// Bytes of the files that [`WorkspaceSealer::tidy_all`] still has before it.
+    fn untidy(&self, now: Now) -> u64 {
+        let running = self.running_tags();
+        let left = |kind| self.view(kind, now, true).left(&self.may_merge(kind, &running));
+        TableKind::ALL.into_iter().map(left).sum()
+    }
+
+    fn view(&self, kind: TableKind, now: Now, thorough: bool) -> View {
+        // Whoever asks for everything does nothing else.
+        let held_bytes = if thorough { 32 } else { 3 } * self.options.round_bytes as u64;
+        View { kind, today: day_of(now.wall), held_bytes, thorough }
+    }
+
+    fn running_tags(&self) -> HashSet<u64> {
+        self.live.stored_running().map(|id| self.events.session_tag(id)).collect()
+    }
+
+    /// Files that may be put together. Those with rows of running sessions are left alone: they are replaced soon.
+    fn may_merge(&self, kind: TableKind, running: &HashSet<u64>) -> Vec<Arc<TableFile>> {
+        let settled =
+            |file: &&Arc<TableFile>| !file.listed().unwrap_or_default().iter().any(|tag| running.contains(tag));
+        let whole = |file: &&Arc<TableFile>| !self.damage.is_given_up(&file.path);
+        match kind {
+            TableKind::Facts => self.fact_files.files().filter(whole).cloned().collect(),
+            TableKind::Events => self.event_files.files().filter(settled).cloned().collect(),
+            TableKind::Sessions => self.session_files.files().filter(settled).cloned().collect(),
+            TableKind::Audit => {
+                let audit = self.upkeep.audit.iter().flat_map(|audit| audit.state.files.values());
+                audit.cloned().map(Arc::new).collect()
+            }
+        }
+    }
+
+    /// Everything that there is to do, now. `told` hears of each step, and how many bytes are still to be put together.
     ///
     /// # Errors
     /// What cannot be done; what was done until then stays.
-    pub async fn tidy_all(&mut self, now: Now, told: &(dyn Fn(Done) + Sync)) -> Result<(), LakeError> {
+    pub async fn tidy_all(&mut self, now: Now, told: &(dyn Fn(Done, u64) + Sync)) -> Result<(), LakeError> {
         self.look_at_audit().await?;
+        told(Done::Nothing, self.untidy(now));
         while let Some(choice) = self.choose(now, true) {
             let Some(chore) = self.merge(choice) else { return Ok(()) };
             match self.finish(chore).await? {
                 Done::Nothing => return Ok(()),
-                done => told(done),
+                done => told(done, self.untidy(now)),
             }
         }
         for kind in TableKind::ALL {
             let Some(chore) = self.sweep(kind, THOROUGH_COMMITS) else { continue };
-            told(self.finish(chore).await?);
+            told(self.finish(chore).await?, 0);
         }
         Ok(())
     }
@@ -213,18 +230,6 @@ impl WorkspaceSealer {
                 None => {}
             }
         }
-    }
-
-    /// What [`WorkspaceSealer::tidy_all`] has before it: files that may still be put together, and their bytes.
-    pub fn untidy(&self, now: Now) -> (usize, u64) {
-        let today = day_of(now.wall);
-        let files = [
-            (TableKind::Facts, &self.fact_files),
-            (TableKind::Events, &self.event_files),
-            (TableKind::Sessions, &self.session_files),
-        ];
-        let small = files.iter().flat_map(|(kind, files)| files.files().filter(|file| !is_large(*kind, file, today)));
-        small.fold((0, 0), |(count, bytes), file| (count + 1, bytes + file.size))
     }
 
     #[cfg(test)]
