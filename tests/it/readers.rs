@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::corpus;
 use crate::harness::{Server, Setup, binary, python, root};
 use crate::query::{Lake, run_python};
 use crate::replay;
@@ -66,8 +67,7 @@ fn assert_all_read(lake: &Lake, expected: &Costs) {
 fn commit_often(server: &Server, lake: &Lake) {
     for n in 0..10 {
         let session = format!("short-{n}");
-        let hook = json!({"session_id": session, "hook_event_name": "SessionEnd", "reason": "exit"}).to_string();
-        assert_eq!(server.post("/v1/hooks", "application/json", hook.as_bytes()).unwrap().status, 200);
+        corpus::send_marker(server, &session);
         lake.when(&format!("SELECT count(*) = 1 FROM sessions WHERE session_id = '{session}'"), &[]);
     }
 }

@@ -5,7 +5,7 @@
 //! and what only later protocols know, and no row has a value of, is not there. A version checksum goes with it: where one
 //! is, the table's schema is read from it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StructArray, new_null_array};
@@ -31,6 +31,7 @@ use tokio::runtime::Handle;
 use super::error::LakeError;
 use super::log::{self, LoggedTags, State};
 use super::place::Place;
+use super::table::TableFile;
 
 /// The tags of the file that a row adds, as JSON: beside `add`, whose own `tags` are null.
 const TAGS: &str = "sessionlake_tags";
@@ -53,6 +54,8 @@ const ALWAYS: &[&str] = &[
 ];
 const SUFFIX: &str = ".checkpoint.parquet";
 
+/// The files of a table by their path in the log.
+type Files = BTreeMap<String, TableFile>;
 /// The tags of files by their path in the log.
 type FileTags = HashMap<String, LoggedTags>;
 
@@ -62,8 +65,7 @@ fn location(place: &Place, version: i64) -> Path {
 
 /// The version of a checkpoint in one file; `None`: it is none.
 pub(super) fn version_of(path: &Path) -> Option<i64> {
-    let digits = path.filename()?.strip_suffix(SUFFIX)?;
-    (digits.len() == 20).then(|| digits.parse().ok())?
+    log::version_before(path, SUFFIX)
 }
 
 /// Writes a checkpoint of a state, its checksum, and the hint by which it is found.
@@ -72,25 +74,24 @@ pub(super) fn version_of(path: &Path) -> Option<i64> {
 /// The log cannot be read, the store does not take the file, or the library sees other files than the state has: a
 /// checkpoint would then hide what is there.
 pub(super) async fn write(place: &Place, state: &State) -> Result<(), LakeError> {
-    let tags = state.files.values().map(|file| (file.path.clone(), log::tags(file).unwrap_or_default())).collect();
-    let (place, version, runtime) = (place.clone(), state.version, Handle::current());
-    tokio::task::spawn_blocking(move || write_now(&place, version, &tags, &runtime)).await?
+    let (place, version, files, runtime) = (place.clone(), state.version, state.files.clone(), Handle::current());
+    tokio::task::spawn_blocking(move || write_now(&place, version, &files, &runtime)).await?
 }
 
 /// The library waits for the store on this thread.
-fn write_now(place: &Place, version: i64, tags: &FileTags, runtime: &Handle) -> Result<(), LakeError> {
+fn write_now(place: &Place, version: i64, files: &Files, runtime: &Handle) -> Result<(), LakeError> {
     let failed = |error: delta_kernel::Error| place.error(error.into());
     let engine = place.logs.engine(None);
     let root = place.logs.transaction_url(None).map_err(|e| place.error(e))?;
     let snapshot = Snapshot::builder_for(root).at_version(version.unsigned_abs()).build(&*engine).map_err(failed)?;
     let writer = snapshot.clone().create_checkpoint_writer(&*engine).map_err(failed)?;
     let batches = writer.checkpoint_data(&*engine).map_err(failed)?;
-    let batches = batches.map(|rows| arranged(rows?.apply_selection_vector()?, tags)).collect::<Result<Vec<_>, _>>();
+    let batches = batches.map(|rows| arranged(rows?.apply_selection_vector()?, files)).collect::<Result<Vec<_>, _>>();
     let batches = batches.map_err(failed)?;
     let schema = batches.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
     let rows = lean(&concat_batches(&schema, &batches)?)?;
     let (_, add) = added(&rows)?;
-    let (library, ours) = (add.len() - add.null_count(), tags.len());
+    let (library, ours) = (add.len() - add.null_count(), files.len());
     if library != ours {
         let message = format!("at version {version} the library sees {library} files, and we see {ours}");
         return Err(place.error(DeltaTableError::Generic(message)));
@@ -116,16 +117,16 @@ fn write_now(place: &Place, version: i64, tags: &FileTags, runtime: &Handle) -> 
 }
 
 /// Rows of the library's, with the tags of files in their own column.
-fn arranged(rows: Box<dyn EngineData>, tags: &FileTags) -> Result<RecordBatch, delta_kernel::Error> {
+fn arranged(rows: Box<dyn EngineData>, files: &Files) -> Result<RecordBatch, delta_kernel::Error> {
     let rows = RecordBatch::from(ArrowEngineData::try_from_engine_data(rows)?);
-    Ok(with_tags(&rows, tags)?)
+    Ok(with_tags(&rows, files)?)
 }
 
-fn with_tags(rows: &RecordBatch, tags: &FileTags) -> Result<RecordBatch, ArrowError> {
+fn with_tags(rows: &RecordBatch, files: &Files) -> Result<RecordBatch, ArrowError> {
     let (at, add) = added(rows)?;
     let paths = add.column_by_name("path").and_then(|paths| paths.as_string_opt::<i32>()).ok_or_else(no_add)?;
-    let of_row = |row| add.is_valid(row).then(|| tags.get(paths.value(row))).flatten().filter(|tags| !tags.is_empty());
-    let own: StringArray = (0..rows.num_rows()).map(|row| serde_json::to_string(of_row(row)?).ok()).collect();
+    let of_row = |row| log::tags(add.is_valid(row).then(|| files.get(paths.value(row)))??);
+    let own: StringArray = (0..rows.num_rows()).map(|row| serde_json::to_string(&of_row(row)?).ok()).collect();
     let members = add.fields().iter().zip(add.columns()).map(|(field, member)| match field.name().as_str() {
         "tags" => new_null_array(field.data_type(), add.len()),
         _ => member.clone(),
@@ -218,9 +219,9 @@ mod tests {
 
     use super::*;
     use crate::model::Kind;
+    use crate::sink::lake::TableKind;
     use crate::sink::lake::maintain::Form;
     use crate::sink::lake::testing::{TestLake, fact};
-    use crate::sink::lake::{TableFile, TableKind};
 
     async fn append(lake: &TestLake, sessions: &[&str]) {
         let facts: Vec<_> = sessions.iter().map(|session| fact(session, 1, Kind::Prompt, 0)).collect();

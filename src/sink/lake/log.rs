@@ -10,6 +10,7 @@ use chrono::{Days, NaiveDate};
 use deltalake_core::DeltaTableError;
 use deltalake_core::kernel::{Action, Add, CommitInfo, Remove, Transaction};
 use deltalake_core::logstore::get_actions;
+use object_store::path::Path;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -47,6 +48,12 @@ pub(super) fn day_name(day: i32) -> String {
 /// A fresh name for a data file of a partition, relative to the table.
 pub(super) fn new_path(kind: TableKind, day: i32) -> String {
     format!("{}={}/part-{}.zstd.parquet", kind.partition(), day_name(day), Uuid::new_v4())
+}
+
+/// The version that a file of the log is named by, with `suffix` after it; `None`: it has another name.
+pub(super) fn version_before(path: &Path, suffix: &str) -> Option<i64> {
+    let digits = path.filename()?.strip_suffix(suffix)?;
+    (digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
 fn parse_day(name: &str) -> Option<i32> {

@@ -15,7 +15,7 @@ use crate::sink::lake::additions::Addition;
 use crate::sink::lake::bucket::{Bucket, BucketError, Version};
 use crate::sink::lake::commit::APPEND_LIFETIME;
 use crate::sink::lake::store::Store;
-use crate::sink::lake::{LakeError, Table, TableFile, TableKind, reader};
+use crate::sink::lake::{LakeError, Table, TableFile, TableKind, log, reader};
 
 /// Files deleted at the same time.
 const CONCURRENT: usize = 16;
@@ -330,8 +330,7 @@ async fn delete_versions(bucket: &Bucket, stale: Vec<Version>, purged: &mut Purg
 
 /// The version of a log entry; `None`: the file is none.
 pub(super) fn entry_version(path: &Path) -> Option<i64> {
-    let digits = path.filename()?.strip_suffix(".json")?;
-    (digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok())?
+    log::version_before(path, ".json")
 }
 
 /// The version of a checkpoint, a part of one, a checksum file or a compacted log (its first version); `None`: the file is
